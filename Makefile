@@ -1,0 +1,52 @@
+# Needs make and Python 3.11 or newer; everything else is installed into .venv, from hashed locks.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-oldest lint format bench lock clean
+
+BIN := .venv/bin
+INSTALL := sh scripts/install
+HOUSE := pyproject.toml scripts/install requirements/installer.txt
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
+
+demo: .venv/.runtime ## Run the demo: calls, spans, costs, metrics (DEMO="--serve" passes options)
+	@$(BIN)/llm-otel demo $(DEMO)
+
+test: .venv/.dev ## Run the tests (TESTS="tests/pricing -k tiers" picks some)
+	@$(BIN)/python -m pytest --hypothesis-profile=ci $(TESTS)
+
+test-oldest: .venv-oldest/.oldest ## Run the wire tests on the oldest dependencies we allow, LiteLLM 1.84.0 among them
+	@.venv-oldest/bin/python -m pytest --hypothesis-profile=ci -m wire
+
+lint: .venv/.dev ## Check style, types and layers
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/.dev ## Format, and fix what can be fixed safely
+	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
+
+bench: .venv/.dev ## Measure the overhead (quiet machine, please)
+	@$(BIN)/python -m benchmarks
+
+lock: .venv/.dev ## Resolve requirements/*.txt anew (UPGRADE=--upgrade takes newer releases)
+	@sh scripts/lock $(UPGRADE)
+
+clean: ## Remove environments, caches and builds
+	@rm -rf .venv .venv-oldest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.runtime: requirements/runtime.txt $(HOUSE)
+	@$(INSTALL) .venv $<
+	@touch $@
+
+# The development lock holds the runtime lock, at the same versions.
+.venv/.dev: requirements/dev.txt requirements/runtime.txt $(HOUSE)
+	@$(INSTALL) .venv $<
+	@touch .venv/.runtime $@
+
+.venv-oldest/.oldest: requirements/oldest.txt $(HOUSE)
+	@$(INSTALL) .venv-oldest $<
+	@touch $@

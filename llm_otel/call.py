@@ -1,0 +1,204 @@
+"""The facts of one call: what was asked, how each attempt went, how it ended.
+
+Plain values without behaviour of their own. `CallRecord` is what every recorder gets, so that the span, the metrics
+and the tracker cannot disagree: they read the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llm_otel.pricing.rate import CostBreakdown
+    from llm_otel.usage import Usage
+
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+Parameters = Mapping[str, str | int | float | tuple[str, ...]]
+NO_PARAMETERS: Parameters = MappingProxyType({})
+
+
+class Outcome(StrEnum):
+    """How a call, or one attempt of it, ended. Exactly one for each."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+    CACHED = "cached"
+
+
+class AttemptReason(StrEnum):
+    """Why a request was sent."""
+
+    FIRST = "first"
+    RETRY = "retry"
+    FALLBACK = "fallback"
+
+
+class Charge(StrEnum):
+    """What a provider may bill for an attempt that brought no usage."""
+
+    NOTHING = "nothing"
+    """It answered with an error status before any content, or was never reached."""
+    RECEIVED = "received"
+    """It had the request: the input, and whatever output came back. A lower bound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest:
+    """One completion, as asked for.
+
+    Attributes:
+        operation: The `gen_ai.operation.name` value.
+        provider: The `gen_ai.provider.name` value.
+        model: The model as asked for, without LiteLLM's prefix; the `model` label.
+        litellm_model: The model as LiteLLM takes it, prefix and all.
+        parameters: What shapes the answer, as the caller gave it, by its span attribute.
+        service_tier: The one asked for, which has prices of its own.
+        tags: Who and what the call is for; the scope's tags are merged in already.
+        messages: The conversation. Counted when the provider reports no usage; recorded nowhere.
+    """
+
+    operation: str
+    provider: str
+    model: str
+    litellm_model: str
+    is_streaming: bool = False
+    is_mock: bool = False
+    parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
+    service_tier: str | None = None
+    tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+    server_address: str | None = None
+    server_port: int | None = None
+    messages: Any = field(default=None, repr=False, compare=False)
+    tools: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt brought no answer, read off the exception once.
+
+    Attributes:
+        error_type: The class name of the exception: low cardinality, the same on span and error.
+        status_code: The HTTP status that the provider answered with; `None` if it did not answer.
+        retry_after_s: What the provider asked to wait, in seconds.
+        is_retryable: Whether the same request may succeed later.
+        charge: What the provider may bill all the same.
+    """
+
+    error_type: str
+    status_code: int | None = None
+    retry_after_s: float | None = None
+    is_retryable: bool = False
+    charge: Charge = Charge.NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a provider's response says of itself, whole or as far as it came.
+
+    Attributes:
+        usage: As reported; `None` where the provider reported nothing.
+        text: The output received, for counting when there is no usage; recorded nowhere.
+        is_cache_hit: Answered from LiteLLM's own response cache: it cost nothing.
+    """
+
+    usage: Usage | None = None
+    response_id: str | None = None
+    response_model: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    service_tier: str | None = None
+    is_cache_hit: bool = False
+    text: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """One request to a provider, ended.
+
+    Attributes:
+        number: 1 for the first.
+        started_s: Seconds after the start of the call.
+        usage: `None` where nothing was billed and nothing reported.
+        cost: `None` where the cost is not known; a cost of 0 is known to be 0.
+    """
+
+    number: int
+    reason: AttemptReason
+    provider: str
+    model: str
+    outcome: Outcome
+    started_s: float
+    duration_s: float
+    failure: Failure | None = None
+    usage: Usage | None = None
+    cost: CostBreakdown | None = None
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Whether tokens were used that no price is known for."""
+        return self.cost is None and self.usage is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRef:
+    """Where the call stands in a trace: for exemplars and logs. Hex strings, as W3C writes them."""
+
+    trace_id: str
+    span_id: str
+    is_sampled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """Every fact of one call, after its end. One sum, from which all telemetry is written.
+
+    Attributes:
+        started_ns: Wall time of the start, nanoseconds since the epoch.
+        duration_s: What the caller waited, monotonic; the span's duration is the same.
+        time_to_first_chunk_s: From the start to the first generated content; streams only.
+        answer: What the last attempt brought.
+        usage: Summed over the attempts; `None` if there is none at all.
+        cost_nano: nano-USD, summed over the attempts; `None` as soon as one of them is unpriced.
+        trace: `None` when no valid span stands for the call.
+    """
+
+    request: CallRequest
+    outcome: Outcome
+    started_ns: int
+    duration_s: float
+    time_to_first_chunk_s: float | None
+    attempts: tuple[AttemptRecord, ...]
+    answer: Answer
+    failure: Failure | None
+    usage: Usage | None
+    cost_nano: int | None
+    trace: TraceRef | None = None
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Whether tokens were used that no price is known for."""
+        return any(attempt.is_unpriced for attempt in self.attempts)
+
+    @property
+    def known_cost_nano(self) -> int:
+        """nano-USD of the attempts whose price is known: for sums, where one unknown must not hide the rest."""
+        return sum(attempt.cost.total_nano for attempt in self.attempts if attempt.cost is not None)
+
+    @property
+    def price_source(self) -> str | None:
+        """Where the price of the last attempt came from."""
+        cost = self.attempts[-1].cost if self.attempts else None
+        return cost.price_source if cost else None
+
+    @property
+    def price_date(self) -> str | None:
+        """The day, ISO 8601, on which that price was checked or came into force."""
+        cost = self.attempts[-1].cost if self.attempts else None
+        return cost.price_date if cost else None

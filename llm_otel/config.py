@@ -1,0 +1,102 @@
+"""Settings: from arguments, then `LLM_OTEL_*` variables, then a TOML file.
+
+Every source says the same names; a value that cannot be used names the source it came from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from llm_otel.errors import ConfigurationError
+
+ENV_PREFIX = "LLM_OTEL_"
+CONFIG_FILE_ENV = f"{ENV_PREFIX}CONFIG_FILE"
+DEFAULT_TAG_LABELS = ("team", "feature")
+
+TagLabels = tuple[str, ...] | dict[str, tuple[str, ...] | int]
+
+
+class Settings(BaseSettings):
+    """What `configure()` takes, checked. Immutable."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+
+    tag_labels: Annotated[TagLabels, NoDecode] = DEFAULT_TAG_LABELS
+    """Tags that become labels of the metrics: names, or a table of name to declared values or to a cap on their number.
+
+    In the environment: names with commas between.
+    """
+    auto_instrument: bool = True
+    """Whether plain `litellm.completion` calls inside a `traced_llm` scope are traced too."""
+    warm_up: bool = False
+    """Whether LiteLLM is imported ahead of the first call, in the background."""
+    strict: bool = False
+    """Whether failures of the library's own recorders are raised instead of counted: for tests."""
+
+    @field_validator("tag_labels", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read no `.env` and no secrets directory: what is not asked for is not read."""
+        return init_settings, env_settings
+
+
+def load_settings(arguments: dict[str, Any], config_file: str | Path | None = None) -> Settings:
+    """Join the sources.
+
+    Args:
+        arguments: What `configure()` was given; `None` means not given.
+        config_file: A TOML file; `LLM_OTEL_CONFIG_FILE` by default, none without it.
+
+    Raises:
+        ConfigurationError: A value cannot be used, or the file cannot be read.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    path = config_file or os.environ.get(CONFIG_FILE_ENV)
+    in_file = _read(Path(path)) if path else {}
+    in_environment = {name for name in Settings.model_fields if os.environ.get(f"{ENV_PREFIX}{name.upper()}")}
+    below = {name: value for name, value in in_file.items() if name not in in_environment}
+    try:
+        return Settings(**(below | given))
+    except ValidationError as exc:
+        raise _named(exc, given, in_environment, path) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigurationError("config_file", str(path), f"a TOML file that can be read ({exc.strerror})") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigurationError("config_file", str(path), f"valid TOML: {exc}") from exc
+
+
+def _named(
+    error: ValidationError, given: dict[str, Any], in_environment: set[str], path: str | Path | None
+) -> ConfigurationError:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    if name in given:
+        where = name
+    elif name in in_environment:
+        where = f"{ENV_PREFIX}{name.upper()}"
+    else:
+        where = f"{name} (in {path})"
+    allowed = f"one of {', '.join(Settings.model_fields)}" if first["type"] == "extra_forbidden" else first["msg"]
+    return ConfigurationError(where, first["input"], allowed)

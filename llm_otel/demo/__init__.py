@@ -1,0 +1,1 @@
+"""What `llm-otel demo` runs: a provider simulator, a workload and a report."""

@@ -1,0 +1,154 @@
+"""What the demo found out: plain facts, ready to be drawn or written as JSON. Money is in nano-USD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """What a group of calls came to.
+
+    Attributes:
+        cost_nano: The known part; see `unpriced_calls`.
+        parts: A finer split of the same calls, the dearest first.
+    """
+
+    name: str
+    calls: int
+    tokens: int
+    cost_nano: int
+    unpriced_calls: int = 0
+    parts: tuple[Spend, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """How long calls took. Seconds; `None` where nothing was measured.
+
+    Attributes:
+        streams: How many brought a first chunk, whose time was measured.
+    """
+
+    name: str
+    p50_s: float | None
+    p95_s: float | None
+    streams: int
+    first_chunk_p50_s: float | None
+    first_chunk_p95_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reliability:
+    """How calls ended, and what endings without an answer cost.
+
+    Attributes:
+        outcomes: Calls by how they ended; endings that did not occur are left out.
+        errors: Calls and attempts that failed, by what went wrong.
+        retries: Requests beyond the first of a call.
+        recovered: Calls that succeeded at a later attempt.
+        wasted_nano: Spend without a complete answer, by reason; without zeros.
+        saved_nano: What the prompt cache saved.
+        internal_errors: Failures of the library itself, kept from the callers.
+    """
+
+    outcomes: dict[str, int]
+    errors: dict[str, int]
+    retries: int
+    recovered: int
+    wasted_nano: dict[str, int]
+    saved_nano: int
+    cache_read_tokens: int
+    reasoning_tokens: int
+    unpriced_models: tuple[str, ...]
+    internal_errors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedStep:
+    """One span of a trace, with those under it.
+
+    Attributes:
+        start_s: Seconds after the start of the trace.
+        tokens: Input and output; `None` where none are known.
+        cost_nano: `None` where it is not known.
+        is_attempt: One of several requests of the call above; its tokens and cost are in that call's.
+        remarks: What is worth knowing beside the numbers.
+    """
+
+    name: str
+    start_s: float
+    duration_s: float
+    tokens: int | None
+    cost_nano: int | None
+    is_attempt: bool
+    is_failed: bool
+    remarks: tuple[str, ...]
+    steps: tuple[TracedStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One side of the books: tokens, and what they cost."""
+
+    tokens: int
+    cost_nano: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """Whether the numbers are right.
+
+    Attributes:
+        tracker_nano: All spend by the tracker.
+        spans_nano: The same by the spans; `None` if none were kept.
+        metrics_nano: The same by the Prometheus counters.
+        recorded: What the tracker has of calls whose provider reported the usage; `None` for real providers.
+        billed: The simulator's own count of the tokens of those calls, at the prices of `ModelInfo`.
+        estimated_calls: Calls whose usage was estimated, since no provider reported it.
+        estimated: What the tracker has of those.
+        estimated_billed: What the simulator counted for them.
+    """
+
+    tracker_nano: int
+    spans_nano: int | None
+    metrics_nano: int
+    estimated_calls: int
+    recorded: Account | None = None
+    billed: Account | None = None
+    estimated: Account | None = None
+    estimated_billed: Account | None = None
+
+    @property
+    def recorders_agree(self) -> bool:
+        """Whether tracker, spans and metrics say the same."""
+        return self.tracker_nano == self.metrics_nano and self.spans_nano in (None, self.tracker_nano)
+
+    @property
+    def are_right(self) -> bool:
+        """Whether everything that can be compared is equal."""
+        return self.recorders_agree and self.recorded == self.billed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that the demo shows.
+
+    Attributes:
+        target: The real provider's model that was called; `None`: the simulator.
+        elapsed_s: From the first call to the last end.
+        teams: By tag; a feature that two teams have is one line.
+        trace: The one that shows most; `None` if no spans were kept.
+    """
+
+    target: str | None
+    seed: int
+    elapsed_s: float
+    total: Spend
+    teams: tuple[Spend, ...]
+    features: tuple[Spend, ...]
+    providers: tuple[Spend, ...]
+    latencies: tuple[Latency, ...]
+    reliability: Reliability
+    trace: TracedStep | None
+    books: Books

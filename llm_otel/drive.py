@@ -1,0 +1,70 @@
+"""The way of one call, for every entrance.
+
+    request ─► span ─► provider ─► usage ─► price ─► CallRecord ─► recorders
+
+`run` and `arun` are the same but for the `await`. What a step means is decided in `open_call`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+from llm_otel.open_call import Instruments, OpenCall, Plan
+
+Raw = TypeVar("Raw")
+Result = TypeVar("Result")
+
+Send = Callable[[OpenCall], Raw]
+"""Sends one request and returns what the provider answered; for a stream, with its first chunk read."""
+AsyncSend = Callable[[OpenCall], Awaitable[Raw]]
+Finish = Callable[[OpenCall, Raw], Result]
+"""Takes the answer: ends the call, or hands it to the stream that will."""
+
+
+def run(instruments: Instruments, plan: Plan, send: Send[Raw], finish: Finish[Raw, Result]) -> Result:
+    """Make one call: attempts, pauses, and one end."""
+    call, handled = OpenCall(instruments, plan), sys.exception()
+    try:
+        while True:
+            call.begin_attempt()
+            try:
+                with call.current_span():
+                    raw = send(call)
+            # A cancel is an end too; `failed` raises it again.
+            except BaseException as exc:  # noqa: BLE001
+                pause_s = call.failed(exc, handled)
+            else:
+                return finish(call, raw)
+            instruments.clock.sleep(pause_s)
+    except BaseException as exc:
+        call.interrupted(exc)
+        raise
+
+
+async def arun(instruments: Instruments, plan: Plan, send: AsyncSend[Raw], finish: Finish[Raw, Result]) -> Result:
+    """Make one call without blocking the event loop; the deadline holds even when the provider says nothing."""
+    call, handled = OpenCall(instruments, plan), sys.exception()
+    try:
+        while True:
+            call.begin_attempt()
+            try:
+                with call.current_span():
+                    async with _deadline(call):
+                        raw = await send(call)
+            # A cancel is an end too; `failed` raises it again.
+            except BaseException as exc:  # noqa: BLE001
+                pause_s = call.failed(exc, handled)
+            else:
+                return finish(call, raw)
+            await instruments.clock.asleep(pause_s)
+    except BaseException as exc:
+        call.interrupted(exc)
+        raise
+
+
+def _deadline(call: OpenCall) -> AbstractAsyncContextManager[object]:
+    return asyncio.timeout(call.left_s)

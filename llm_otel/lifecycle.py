@@ -1,0 +1,176 @@
+"""The states of one call. Whatever happens to it, and from however many threads, it ends exactly once.
+
+    opened ──► attempt ──► failed ──► attempt …      (retries)
+                   │
+                   ├──► answered ───────────────► ended
+                   └──► first chunk ──► chunks … ─► ended
+
+Pure but for a lock: the time comes in as an argument.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llm_otel.call import (
+    Answer,
+    AttemptReason,
+    AttemptRecord,
+    CallRecord,
+    CallRequest,
+    Failure,
+    Outcome,
+    TraceRef,
+)
+
+if TYPE_CHECKING:
+    from llm_otel.pricing.rate import CostBreakdown
+    from llm_otel.usage import Usage
+
+
+@dataclass(slots=True, kw_only=True)
+class RunningAttempt:
+    """A request that is with the provider. Times are monotonic seconds."""
+
+    number: int
+    reason: AttemptReason
+    provider: str
+    model: str
+    started_s: float
+
+
+class Call:
+    """One call, from its opening to its only end."""
+
+    __slots__ = (
+        "_attempts",
+        "_is_over",
+        "_lock",
+        "first_chunk_s",
+        "request",
+        "running",
+        "started_ns",
+        "started_s",
+    )
+
+    def __init__(self, request: CallRequest, *, started_ns: int, started_s: float) -> None:
+        self.request = request
+        self.started_ns = started_ns
+        self.started_s = started_s
+        self.running: RunningAttempt | None = None
+        self.first_chunk_s: float | None = None
+        self._attempts: list[AttemptRecord] = []
+        self._lock = threading.Lock()
+        self._is_over = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether somebody has claimed the end."""
+        return self._is_over
+
+    @property
+    def attempt_count(self) -> int:
+        """How many requests have ended."""
+        return len(self._attempts)
+
+    def begin_attempt(self, *, now_s: float) -> RunningAttempt:
+        """Start the next request to the provider."""
+        assert self.running is None, "one attempt at a time"
+        number = len(self._attempts) + 1
+        self.running = RunningAttempt(
+            number=number,
+            reason=AttemptReason.FIRST if number == 1 else AttemptReason.RETRY,
+            provider=self.request.provider,
+            model=self.request.model,
+            started_s=now_s,
+        )
+        return self.running
+
+    def end_attempt(
+        self,
+        *,
+        now_s: float,
+        outcome: Outcome,
+        failure: Failure | None,
+        usage: Usage | None,
+        cost: CostBreakdown | None,
+    ) -> None:
+        """Write down how the running request went; nothing, if there is none (the call ended in a pause)."""
+        running = self.running
+        if running is None:
+            return
+        self.running = None
+        self._attempts.append(
+            AttemptRecord(
+                number=running.number,
+                reason=running.reason,
+                provider=running.provider,
+                model=running.model,
+                outcome=outcome,
+                started_s=running.started_s - self.started_s,
+                duration_s=now_s - running.started_s,
+                failure=failure,
+                usage=usage,
+                cost=cost,
+            )
+        )
+
+    def note_chunk(self, now_s: float) -> None:
+        """Note generated content; only the first counts."""
+        if self.first_chunk_s is None:
+            self.first_chunk_s = now_s
+
+    def claim_end(self) -> bool:
+        """Return True to the first who asks, and to nobody after: the winner ends the call."""
+        with self._lock:
+            won = not self._is_over
+            self._is_over = True
+        return won
+
+    def record(
+        self,
+        *,
+        now_s: float,
+        outcome: Outcome,
+        answer: Answer,
+        failure: Failure | None,
+        trace: TraceRef | None,
+    ) -> CallRecord:
+        """Freeze the facts. For the winner of `claim_end`, after the last attempt was ended."""
+        attempts = tuple(self._attempts)
+        return CallRecord(
+            request=self.request,
+            outcome=outcome,
+            started_ns=self.started_ns,
+            duration_s=now_s - self.started_s,
+            time_to_first_chunk_s=None if self.first_chunk_s is None else self.first_chunk_s - self.started_s,
+            attempts=attempts,
+            answer=answer,
+            failure=failure,
+            usage=_total_usage(attempts),
+            cost_nano=_total_cost(attempts),
+            trace=trace,
+        )
+
+
+def _total_usage(attempts: tuple[AttemptRecord, ...]) -> Usage | None:
+    if len(attempts) == 1:
+        return attempts[0].usage
+    total: Usage | None = None
+    for attempt in attempts:
+        if attempt.usage is not None:
+            total = attempt.usage if total is None else total + attempt.usage
+    return total
+
+
+def _total_cost(attempts: tuple[AttemptRecord, ...]) -> int | None:
+    """Sum in nano-USD. One unpriced attempt makes the whole unknown; attempts that billed nothing cost 0."""
+    total = 0
+    for attempt in attempts:
+        if attempt.is_unpriced:
+            return None
+        if attempt.cost is not None:
+            total += attempt.cost.total_nano
+    return total

@@ -1,0 +1,81 @@
+"""LiteLLM as the driver uses it: one request, plain or streamed, sync or async."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llm_otel.providers.loading import litellm, traced_already
+
+if TYPE_CHECKING:
+    from llm_otel.models.resolve import ModelRef
+
+_LEAST_TIMEOUT_S = 0.001
+"""LiteLLM takes 0 for its default of 6,000 s."""
+_TIMELESS_STREAMS = frozenset({"gemini", "vertex_ai"})
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream that has begun to answer.
+
+    Attributes:
+        stream: LiteLLM's own.
+        chunks: Iterates over it.
+        first: The chunk that was read to know that it answers; none where the stream was empty.
+    """
+
+    stream: Any
+    chunks: Any
+    first: list[Any]
+
+
+def complete(arguments: Mapping[str, Any], *, timeout_s: float | None) -> Any:
+    """Send one request and return LiteLLM's `ModelResponse`."""
+    with traced_already():
+        return litellm().completion(**arguments, **_timeout(timeout_s))
+
+
+async def acomplete(arguments: Mapping[str, Any], *, timeout_s: float | None) -> Any:
+    """Send one request without blocking the event loop."""
+    with traced_already():
+        return await litellm().acompletion(**arguments, **_timeout(timeout_s))
+
+
+def open_stream(arguments: Mapping[str, Any], ref: ModelRef, *, timeout_s: float | None) -> Opened:
+    """Send one request and read up to its first chunk."""
+    with traced_already():
+        client = _stream_client(ref, timeout_s, is_async=False)
+        stream = litellm().completion(**arguments, **_timeout(timeout_s), **client)
+        chunks: Iterator[Any] = iter(stream)
+        return Opened(stream, chunks, [chunk for chunk in (next(chunks, None),) if chunk is not None])
+
+
+async def aopen_stream(arguments: Mapping[str, Any], ref: ModelRef, *, timeout_s: float | None) -> Opened:
+    """Send one request and read up to its first chunk, without blocking the event loop."""
+    with traced_already():
+        client = _stream_client(ref, timeout_s, is_async=True)
+        stream = await litellm().acompletion(**arguments, **_timeout(timeout_s), **client)
+        chunks: AsyncIterator[Any] = aiter(stream)
+        return Opened(stream, chunks, [chunk for chunk in (await anext(chunks, None),) if chunk is not None])
+
+
+def _timeout(timeout_s: float | None) -> dict[str, float]:
+    return {} if timeout_s is None else {"timeout": max(timeout_s, _LEAST_TIMEOUT_S)}
+
+
+def _stream_client(ref: ModelRef, timeout_s: float | None, *, is_async: bool) -> dict[str, Any]:
+    """Return the HTTP client for Gemini's streams, where LiteLLM (1.84 to 1.105) drops the time-out of the call.
+
+    Whole seconds, so that LiteLLM's cache of clients stays small.
+    """
+    if timeout_s is None or ref.litellm_provider not in _TIMELESS_STREAMS:
+        return {}
+    from litellm.llms.custom_httpx import http_handler
+
+    limit = {"timeout": math.ceil(timeout_s)}
+    if is_async:
+        return {"client": http_handler.get_async_httpx_client(ref.litellm_provider, params=limit)}
+    return {"client": http_handler._get_httpx_client(params=limit)}  # noqa: SLF001  # it has no public name

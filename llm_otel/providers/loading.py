@@ -1,0 +1,62 @@
+"""LiteLLM, loaded when it is first needed: importing it takes seconds of CPU."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+_lock = threading.Lock()
+
+is_inside: ContextVar[bool] = ContextVar("llm_otel_inside_litellm", default=False)
+"""Whether this context is inside a call that is already being traced: LiteLLM's nested calls are part of it."""
+
+
+@cache
+def litellm() -> Any:
+    """Return the module `litellm`. Thread-safe.
+
+    Its price map is not downloaded at import: prices that change in the middle of a process, and a start that waits for
+    the network, are worse than bundled ones. Who has set the variable already is left alone. Nor does it print its
+    banners ("Give Feedback", "Provider List") into the service's standard output.
+    """
+    with _lock:
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        import litellm
+
+        litellm.suppress_debug_info = True
+        _finish_half_imports()
+        return litellm
+
+
+def _finish_half_imports() -> None:
+    """Import httpx2 before the first call: no call may meet it half imported.
+
+    It comes with genai-prices, which a thread imports when it meets the first model that is not pinned; meanwhile the
+    OpenAI SDK (2.54) takes `sys.modules["httpx2"]` as it finds it in each call: "partially initialized module".
+    """
+    with suppress(ImportError):
+        importlib.import_module("httpx2")
+
+
+async def aload() -> None:
+    """Load LiteLLM without holding up the event loop; before the call begins, so that it is no part of its time."""
+    if "litellm" not in sys.modules:
+        await asyncio.to_thread(litellm)
+
+
+@contextmanager
+def traced_already() -> Iterator[None]:
+    """Mark this context, so that the interception lets LiteLLM's own nested calls pass."""
+    token = is_inside.set(True)
+    try:
+        yield
+    finally:
+        is_inside.reset(token)

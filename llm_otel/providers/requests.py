@@ -1,0 +1,297 @@
+"""From what a user asks to what LiteLLM is given, and from what LiteLLM was given to the facts of a call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from llm_otel import semconv
+from llm_otel.call import CallRequest, Parameters
+from llm_otel.errors import ConfigurationError
+from llm_otel.models.litellm_map import litellm_map
+from llm_otel.models.providers import Provider, provider_of_litellm
+from llm_otel.models.registry import default_registry
+from llm_otel.models.resolve import ModelRef, resolve_model
+from llm_otel.providers.reading import get
+from llm_otel.semconv import Operation
+
+if TYPE_CHECKING:
+    from llm_otel.models.providers import LLMProvider
+    from llm_otel.types import LLMConfig
+
+UNKNOWN_PROVIDER = "unknown"
+"""`gen_ai.provider.name` of a plain call whose model tells nothing: LiteLLM will refuse it."""
+_NO_KEY = "no-key-configured"
+"""Sent where a server's address is configured and no key: SDKs insist on one, local servers do not look at it."""
+
+_SENT_AS_GIVEN = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "stop",
+    "seed",
+    "n",
+    "frequency_penalty",
+    "presence_penalty",
+    "response_format",
+    "tools",
+    "tool_choice",
+    "reasoning_effort",
+    "service_tier",
+    "api_base",
+    "api_key",
+)
+_CHAT = Operation.CHAT.value
+_MOCKS = frozenset({"mock_response", "mock_tool_calls", "mock_timeout"})
+
+
+def resolve(model: str, provider: LLMProvider | str | None) -> ModelRef:
+    """Resolve a model, remembering the answer until the registry changes.
+
+    Raises:
+        UnknownProviderError: See `resolve_model`.
+    """
+    return _resolved(model, provider, default_registry().version)
+
+
+@lru_cache(maxsize=1024)
+def _resolved(model: str, provider: LLMProvider | str | None, _registry_version: int) -> ModelRef:
+    return resolve_model(model, provider)
+
+
+def check_messages(messages: Any) -> None:
+    """Refuse a conversation that no provider would take.
+
+    Raises:
+        ConfigurationError: Not a list of mappings with a role, or an empty one. The text itself is never quoted.
+    """
+    if not isinstance(messages, list) and (isinstance(messages, str | bytes) or not isinstance(messages, Sequence)):
+        raise ConfigurationError("messages", type(messages).__name__, "a list of {'role': ..., 'content': ...}")
+    if not messages:
+        raise ConfigurationError("messages", [], "at least one message: {'role': 'user', 'content': ...}")
+    for index, message in enumerate(messages):
+        role = get(message, "role")
+        if not isinstance(role, str) or not role:
+            raise ConfigurationError(
+                f"messages[{index}]",
+                type(message).__name__,
+                "a mapping with a 'role' and, usually, a 'content'",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What every call with one configuration has in common, worked out once.
+
+    Attributes:
+        config: The configuration, kept so that its identity cannot be reused while the template is.
+        ref: Its model, in every vocabulary.
+        arguments: For `litellm.completion`: all but the messages, the key and what a stream needs.
+        parameters: What stands on the span.
+    """
+
+    config: LLMConfig
+    registry_version: int
+    ref: ModelRef
+    provider: Provider
+    arguments: Mapping[str, Any]
+    parameters: Parameters
+
+
+_templates: dict[int, Template] = {}
+_MAX_TEMPLATES = 256
+
+
+def template_of(config: LLMConfig) -> Template:
+    """Return the template of a configuration. Thread-safe: at worst one is made twice.
+
+    Raises:
+        ConfigurationError: The configuration names no model.
+        UnknownProviderError: See `resolve_model`.
+    """
+    found = _templates.get(id(config))
+    if found is not None and found.config is config and found.registry_version == default_registry().version:
+        return found
+    if len(_templates) >= _MAX_TEMPLATES:
+        _templates.clear()
+    made = _templates[id(config)] = _make_template(config)
+    return made
+
+
+def _make_template(config: LLMConfig) -> Template:
+    if config.model is None:
+        raise ConfigurationError("model", None, "name one: LLMConfig(model='gpt-4o-mini')")
+    version = default_registry().version
+    ref = resolve(config.model, config.provider)
+    arguments: dict[str, Any] = {name: v for name in _SENT_AS_GIVEN if (v := getattr(config, name)) is not None}
+    arguments.update(config.extra, model=ref.litellm_model, max_retries=0, num_retries=0)
+    return Template(config, version, ref, provider_of_litellm(ref.litellm_provider), arguments, _parameters(arguments))
+
+
+def arguments_for(template: Template, messages: Any, *, is_streaming: bool) -> dict[str, Any]:
+    """Return the keyword arguments of `litellm.completion`; the time-out is added for each attempt."""
+    arguments = {**template.arguments, "messages": messages}
+    if is_streaming:
+        arguments["stream"] = True
+        arguments["stream_options"] = {**_stream_options(arguments), "include_usage": True}
+    if "api_key" not in arguments and _needs_placeholder_key(template.provider, arguments):
+        arguments["api_key"] = _NO_KEY
+    return arguments
+
+
+def _stream_options(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    options = arguments.get("stream_options")
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigurationError(
+            "extra['stream_options']", options, "a mapping, such as {'include_obfuscation': False}"
+        )
+    return options or {}
+
+
+def _needs_placeholder_key(provider: Provider, arguments: Mapping[str, Any]) -> bool:
+    """Tell a server of one's own, named without a key; the environment may have changed since the last call."""
+    if "api_base" not in arguments and not any(os.environ.get(name) for name in provider.address_env):
+        return False
+    return bool(provider.key_env) and not any(os.environ.get(name) for name in provider.key_env)
+
+
+def request_of(
+    arguments: Mapping[str, Any],
+    ref: ModelRef,
+    *,
+    tags: Mapping[str, str],
+    parameters: Parameters | None = None,
+) -> CallRequest:
+    """Read the facts of a call off the keyword arguments of `litellm.completion`."""
+    address, port = _server(arguments, provider_of_litellm(ref.litellm_provider))
+    return CallRequest(
+        operation=_CHAT,
+        provider=ref.provider,
+        model=ref.model,
+        litellm_model=ref.litellm_model,
+        is_streaming=bool(arguments.get("stream")),
+        is_mock=_is_mock(arguments),
+        parameters=_parameters(arguments) if parameters is None else parameters,
+        service_tier=_string(arguments.get("service_tier")),
+        tags=tags,
+        server_address=address,
+        server_port=port,
+        messages=arguments.get("messages"),
+        tools=arguments.get("tools"),
+    )
+
+
+def _is_mock(arguments: Mapping[str, Any]) -> bool:
+    # The first half is the quick one; LiteLLM takes what is empty for what is not given.
+    return not _MOCKS.isdisjoint(arguments) and any(arguments.get(name) for name in _MOCKS)
+
+
+def reference_of(arguments: Mapping[str, Any]) -> ModelRef:
+    """Tell model and provider of a plain LiteLLM call, as LiteLLM will; what it cannot tell is its own to refuse."""
+    model, provider = arguments.get("model"), arguments.get("custom_llm_provider")
+    if not isinstance(model, str) or not isinstance(provider, str | None):
+        return _unresolved(str(model or ""))
+    return _plain_reference(model, provider, default_registry().version)
+
+
+@lru_cache(maxsize=1024)
+def _plain_reference(model: str, provider: str | None, _registry_version: int) -> ModelRef:
+    if provider is None and "/" not in model:
+        # LiteLLM's own map comes first here: it sends a bare `gemini-...` to Vertex AI, the router to the Gemini API.
+        provider = litellm_map().litellm_id_of(model)
+    try:
+        return resolve_model(model, provider)
+    except ConfigurationError:
+        return _unresolved(model)
+
+
+def _unresolved(model: str) -> ModelRef:
+    return ModelRef(model=model, provider=UNKNOWN_PROVIDER, litellm_model=model, litellm_provider=UNKNOWN_PROVIDER)
+
+
+def _server(arguments: Mapping[str, Any], provider: Provider) -> tuple[str | None, int | None]:
+    given = arguments.get("api_base") or arguments.get("base_url")
+    configured = (os.environ.get(name) for name in provider.address_env)
+    address = given or next((value for value in configured if value), None)
+    if not isinstance(address, str):
+        return provider.host, provider.port if provider.host else None
+    return _split(address)
+
+
+@lru_cache(maxsize=256)
+def _split(address: str) -> tuple[str | None, int | None]:
+    """Return host and port of an address; a key or a password in it stays behind."""
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        return parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)
+    except ValueError:
+        return None, None
+
+
+def _parameters(arguments: Mapping[str, Any]) -> Parameters:
+    """Read what shapes the answer. Values of a wrong type are LiteLLM's to refuse; here they are as if not given."""
+    found: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if name in _PARAMETERS and value is not None:
+            attribute, read = _PARAMETERS[name]
+            known = read(value)
+            if known is not None:
+                found[attribute] = known
+    if (limit := _integer(arguments.get("max_completion_tokens"))) is not None:
+        found[semconv.GEN_AI_REQUEST_MAX_TOKENS] = limit
+    return found
+
+
+def _choice_count(value: Any) -> int | None:
+    """One choice is what everybody gets: the conventions leave it out."""
+    return None if value == 1 else _integer(value)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, float) or _integer(value) is not None else None
+
+
+def _integer(value: Any) -> int | None:
+    """Return an integer that OTLP can carry."""
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_integer and -(2**63) <= value < 2**63 else None
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _strings(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        return None
+    return tuple(item for item in value if isinstance(item, str)) or None
+
+
+def _output_type(response_format: Any) -> str | None:
+    """Return the modality asked for: `json` for every form that asks for JSON, a schema's class included."""
+    if response_format is None:
+        return None
+    kind = response_format.get("type") if isinstance(response_format, Mapping) else "json_schema"
+    return {"text": "text", "json_object": "json", "json_schema": "json"}.get(str(kind))
+
+
+_PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "temperature": (semconv.GEN_AI_REQUEST_TEMPERATURE, _number),
+    "top_p": (semconv.GEN_AI_REQUEST_TOP_P, _number),
+    "top_k": (semconv.GEN_AI_REQUEST_TOP_K, _integer),
+    "max_tokens": (semconv.GEN_AI_REQUEST_MAX_TOKENS, _integer),
+    "stop": (semconv.GEN_AI_REQUEST_STOP_SEQUENCES, _strings),
+    "frequency_penalty": (semconv.GEN_AI_REQUEST_FREQUENCY_PENALTY, _number),
+    "presence_penalty": (semconv.GEN_AI_REQUEST_PRESENCE_PENALTY, _number),
+    "seed": (semconv.GEN_AI_REQUEST_SEED, _integer),
+    "n": (semconv.GEN_AI_REQUEST_CHOICE_COUNT, _choice_count),
+    "response_format": (semconv.GEN_AI_OUTPUT_TYPE, _output_type),
+    "reasoning_effort": (semconv.GEN_AI_REQUEST_REASONING_LEVEL, _string),
+}
+"""The arguments of `litellm.completion` that stand on spans: under which name, and how to read them."""

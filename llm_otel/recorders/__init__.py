@@ -1,0 +1,1 @@
+"""Where the facts of a call are written: span, Prometheus, tracker. One module, one destination."""

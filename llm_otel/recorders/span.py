@@ -1,0 +1,169 @@
+"""The inference span: `chat {model}`, CLIENT, by the GenAI conventions, with the cost beside the tokens.
+
+The happy path is one span. Where there was more than one attempt, each gets a child `attempt {n}`, INTERNAL, without
+`gen_ai.usage.*`: a sum over spans counts every token once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llm_otel import semconv, tracing
+from llm_otel.call import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.trace import Span
+
+    from llm_otel.call import AttemptRecord, CallRecord, CallRequest
+    from llm_otel.tracing import AttributeValue
+    from llm_otel.usage import Usage
+
+_USAGE_WHEN_PRESENT = (
+    (semconv.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "cache_read_tokens"),
+    (semconv.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS, "cache_write_tokens"),
+    (semconv.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "reasoning_tokens"),
+    (semconv.GEN_AI_USAGE_AUDIO_INPUT_TOKENS, "input_audio_tokens"),
+    (semconv.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS, "output_audio_tokens"),
+    (semconv.GEN_AI_USAGE_AUDIO_CACHE_READ_INPUT_TOKENS, "cache_read_audio_tokens"),
+    (semconv.GEN_AI_USAGE_IMAGE_INPUT_TOKENS, "input_image_tokens"),
+    (semconv.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS, "output_image_tokens"),
+)
+_OPENAI_API = frozenset({"openai", "azure.ai.openai"})
+"""The providers whose spans may carry the conventions' `openai.*` attributes."""
+_FAILED = frozenset({Outcome.ERROR, Outcome.DENIED, Outcome.CANCELLED})
+
+
+def start(request: CallRequest, start_ns: int) -> Span:
+    """Start the span of a call under the current one, with all that a sampler may want to see."""
+    name = f"{request.operation} {request.model}" if request.model else request.operation
+    return tracing.start_span(name, _request_attributes(request), is_client=True, start_ns=start_ns)
+
+
+def finish(span: Span, record: CallRecord) -> None:
+    """Write the end of a call on its span and end it, the children of its attempts first."""
+    try:
+        if span.is_recording():
+            if len(record.attempts) > 1:
+                for attempt in record.attempts:
+                    _write_attempt(span, attempt, started_ns=record.started_ns)
+            span.set_attributes(_response_attributes(record))
+            if record.outcome in _FAILED:
+                _mark_failed(span, record)
+    finally:
+        span.end(end_time=record.started_ns + int(record.duration_s * 1e9))
+
+
+def _request_attributes(request: CallRequest) -> dict[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {
+        semconv.GEN_AI_OPERATION_NAME: request.operation,
+        semconv.GEN_AI_PROVIDER_NAME: request.provider,
+    }
+    if request.model:
+        attributes[semconv.GEN_AI_REQUEST_MODEL] = request.model
+    if request.server_address:
+        attributes[semconv.SERVER_ADDRESS] = request.server_address
+        if request.server_port:
+            attributes[semconv.SERVER_PORT] = request.server_port
+    if request.is_streaming:
+        attributes[semconv.GEN_AI_REQUEST_STREAM] = True
+    if request.is_mock:
+        attributes[semconv.MOCK] = True
+    attributes.update(request.parameters)
+    tier = request.service_tier
+    if tier is not None and tier != "auto" and request.provider in _OPENAI_API:
+        attributes[semconv.OPENAI_REQUEST_SERVICE_TIER] = tier
+    _add_tags(attributes, request.tags)
+    return attributes
+
+
+def _add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, str]) -> None:
+    for name, value in tags.items():
+        attributes[semconv.TAG_PREFIX + name] = value
+
+
+def _response_attributes(record: CallRecord) -> dict[str, AttributeValue]:
+    answer = record.answer
+    attributes: dict[str, AttributeValue] = {semconv.OUTCOME: record.outcome.value}
+    if answer.response_id:
+        attributes[semconv.GEN_AI_RESPONSE_ID] = answer.response_id
+    if answer.response_model:
+        attributes[semconv.GEN_AI_RESPONSE_MODEL] = answer.response_model
+    if answer.finish_reasons:
+        attributes[semconv.GEN_AI_RESPONSE_FINISH_REASONS] = answer.finish_reasons
+    elif record.time_to_first_chunk_s is not None:
+        attributes[semconv.GEN_AI_RESPONSE_FINISH_REASONS] = (semconv.FINISH_REASON_ERROR,)
+    if answer.service_tier and record.request.provider in _OPENAI_API:
+        attributes[semconv.OPENAI_RESPONSE_SERVICE_TIER] = answer.service_tier
+    if answer.is_cache_hit:
+        attributes[semconv.CACHE_HIT] = True
+    if record.time_to_first_chunk_s is not None:
+        attributes[semconv.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = record.time_to_first_chunk_s
+    if len(record.attempts) > 1:
+        attributes[semconv.ATTEMPT_COUNT] = len(record.attempts)
+    if record.usage is not None:
+        _add_usage(attributes, record.usage)
+    _add_cost(attributes, record)
+    return attributes
+
+
+def _add_usage(attributes: dict[str, AttributeValue], usage: Usage) -> None:
+    attributes[semconv.GEN_AI_USAGE_INPUT_TOKENS] = usage.input_tokens
+    attributes[semconv.GEN_AI_USAGE_OUTPUT_TOKENS] = usage.output_tokens
+    for name, field in _USAGE_WHEN_PRESENT:
+        count = getattr(usage, field)
+        if count:
+            attributes[name] = count
+    if usage.is_estimated:
+        attributes[semconv.USAGE_ESTIMATED] = True
+
+
+def _add_cost(attributes: dict[str, AttributeValue], record: CallRecord) -> None:
+    """Write the cost where it is known. Unknown is left out: a 0 would read as free."""
+    if record.cost_nano is None or not record.attempts:
+        return
+    attributes[semconv.GEN_AI_USAGE_COST_AMOUNT] = record.cost_nano / 1e9
+    attributes[semconv.GEN_AI_USAGE_COST_CURRENCY] = semconv.CURRENCY_USD
+    attributes[semconv.GEN_AI_USAGE_COST_SOURCE] = semconv.COST_SOURCE_LOCAL
+    attributes[semconv.COST_NANO_USD] = record.cost_nano
+    if record.price_source is not None:
+        attributes[semconv.PRICE_SOURCE] = record.price_source
+    if record.price_date is not None:
+        attributes[semconv.PRICE_DATE] = record.price_date
+
+
+def _mark_failed(span: Span, record: CallRecord) -> None:
+    failure = record.failure
+    if failure is None:
+        tracing.mark_failed(span, record.outcome.value)
+        return
+    description = failure.error_type
+    if failure.status_code is not None:
+        span.set_attribute(semconv.HTTP_RESPONSE_STATUS_CODE, failure.status_code)
+        description = f"{failure.error_type}: HTTP {failure.status_code}"
+    tracing.mark_failed(span, failure.error_type, description)
+
+
+def _write_attempt(parent: Span, attempt: AttemptRecord, *, started_ns: int) -> None:
+    attributes: dict[str, AttributeValue] = {
+        semconv.ATTEMPT_NUMBER: attempt.number,
+        semconv.ATTEMPT_REASON: attempt.reason.value,
+        semconv.ATTEMPT_MODEL: attempt.model,
+        semconv.ATTEMPT_PROVIDER: attempt.provider,
+        semconv.OUTCOME: attempt.outcome.value,
+    }
+    if attempt.usage is not None:
+        attributes[semconv.ATTEMPT_INPUT_TOKENS] = attempt.usage.input_tokens
+        attributes[semconv.ATTEMPT_OUTPUT_TOKENS] = attempt.usage.output_tokens
+    if attempt.cost is not None:
+        attributes[semconv.ATTEMPT_COST_NANO_USD] = attempt.cost.total_nano
+    start_ns = started_ns + int(attempt.started_s * 1e9)
+    span = tracing.start_span(
+        f"attempt {attempt.number}", attributes, is_client=False, start_ns=start_ns, parent=parent
+    )
+    if attempt.failure is not None:
+        if attempt.failure.status_code is not None:
+            span.set_attribute(semconv.HTTP_RESPONSE_STATUS_CODE, attempt.failure.status_code)
+        tracing.mark_failed(span, attempt.failure.error_type)
+    span.end(end_time=start_ns + int(attempt.duration_s * 1e9))

@@ -1,0 +1,1 @@
+"""Which model, and what when it fails: decisions as pure functions."""

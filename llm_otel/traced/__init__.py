@@ -1,0 +1,8 @@
+"""`traced_llm`: one name that traces functions, coroutines, generators, methods and blocks.
+
+Importing it loads no more than the OpenTelemetry API; the runtime is looked up when a traced body runs.
+"""
+
+from llm_otel.traced.decorator import TracedScope, traced_llm
+
+__all__ = ["TracedScope", "traced_llm"]

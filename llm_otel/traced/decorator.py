@@ -1,0 +1,140 @@
+"""The public face: `traced_llm` tells its forms apart, `TracedScope` is what the forms with options give."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, overload
+
+from llm_otel.errors import ConfigurationError
+from llm_otel.scope import Scope, Tags, parse_tags
+from llm_otel.traced.entries import Block, Entries, block_of_caller
+from llm_otel.traced.forms import name_of, wrap
+from llm_otel.traced.opened import OpenScope
+
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TracedScope:
+    """A name and tags, with which scopes are opened: by decorating a callable, or by `with` and `async with`.
+
+    It holds no state of a run: one object may decorate many functions, and be entered again, nested, and from
+    several threads and tasks at once.
+    """
+
+    __slots__ = ("_entries", "_name", "_tags")
+
+    def __init__(self, name: str | None = None, tags: Tags | None = None) -> None:
+        self._name = _checked_name(name)
+        self._tags = parse_tags(_checked_tags(tags))
+        self._entries = Entries()
+
+    @overload
+    def __call__(self, function: classmethod[T, P, R], /) -> classmethod[T, P, R]: ...
+    @overload
+    def __call__(self, function: staticmethod[P, R], /) -> staticmethod[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+    def __call__(self, function: Any, /) -> Any:
+        """Decorate a callable, without a name of its own under the callable's."""
+        if isinstance(function, (classmethod, staticmethod)):
+            return type(function)(self(function.__func__))
+        if inspect.isclass(function):
+            raise ConfigurationError("function", function, "a class is not traced: decorate its methods")
+        if not callable(function):
+            raise ConfigurationError("function", function, "decorate what can be called; of a property, its getter")
+        name = self._name or name_of(function)
+        return wrap(function, functools.partial(OpenScope, name, self._tags))
+
+    def __enter__(self) -> Scope:
+        return self._enter(block_of_caller())
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._exit(block_of_caller(), exc)
+
+    async def __aenter__(self) -> Scope:
+        return self._enter(block_of_caller())
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._exit(block_of_caller(), exc)
+
+    def _enter(self, block: Block) -> Scope:
+        if self._name is None:
+            raise ConfigurationError("name", None, "name the block: with traced_llm('nightly-digest')")
+        opened = OpenScope(self._name, self._tags)
+        opened.running.__enter__()
+        self._entries.add(block, opened)
+        return opened.scope
+
+    def _exit(self, block: Block, exc: BaseException | None) -> None:
+        opened = self._entries.take(block)
+        opened.running.__exit__(None, None, None)
+        opened.end(exc)
+
+
+def _checked_name(name: object) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError("name", name, "give a name that is not empty, or the function to trace")
+    return name
+
+
+def _checked_tags(tags: Any) -> Tags | None:
+    if tags is not None and not isinstance(tags, Iterable):
+        raise ConfigurationError("tags", tags, "give a mapping or a list of strings such as 'team:search'")
+    return tags
+
+
+@overload
+def traced_llm(function: classmethod[T, P, R], /, *, tags: Tags | None = None) -> classmethod[T, P, R]: ...
+@overload
+def traced_llm(function: staticmethod[P, R], /, *, tags: Tags | None = None) -> staticmethod[P, R]: ...
+@overload
+def traced_llm(function: Callable[P, R], /, *, tags: Tags | None = None) -> Callable[P, R]: ...
+@overload
+def traced_llm(name: str | None = None, *, tags: Tags | None = None) -> TracedScope: ...
+def traced_llm(name: Any = None, *, tags: Tags | None = None) -> Any:
+    """Trace what runs inside and sum up its completions: calls, tokens and cost.
+
+    A decorator, with or without parentheses, and a context manager:
+
+        @traced_llm
+        def summarize(text: str) -> str: ...
+
+        @traced_llm("answer", tags={"team": "search"})
+        async def answer(question: str) -> str: ...
+
+        with traced_llm("nightly-digest", tags=["team:growth"]) as trace:
+            ...
+        print(trace.calls, trace.tokens, trace.cost_usd)
+
+    Functions, coroutine functions, generators, async generators, methods, class and static methods (in either
+    order), callable objects and partials stay what they are. The span opens when the body starts to run: for
+    coroutines and generators with the first step (and wrong arguments to a generator function fail there
+    too). In a generator, scope and span are current only while its body runs. A block inside a generator that
+    is not itself decorated is current in the consumer as well, like every context variable: decorate the
+    generator.
+
+    An exception passes through unchanged; the span says ERROR and its class. Breaking off a generator,
+    `StopIteration` and `sys.exit(0)` are no errors. If nothing was recorded inside and a function or
+    coroutine returned a LiteLLM- or OpenAI-style response, that is recorded as the completion.
+
+    Args:
+        name: What the workflow is called, low in cardinality; by default as the function. A block needs one.
+        tags: Who and what the calls inside are for; inner scopes win over outer ones.
+
+    Raises:
+        ConfigurationError: The name is empty or no string, the tags are malformed, or a class is decorated.
+    """
+    if callable(name) or isinstance(name, (classmethod, staticmethod)):
+        return TracedScope(tags=tags)(name)
+    return TracedScope(name, tags)

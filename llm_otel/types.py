@@ -1,0 +1,211 @@
+"""What users send and get back."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+
+from llm_otel.errors import ConfigurationError
+from llm_otel.models.entry import ModelCapability
+from llm_otel.models.providers import LLMProvider
+from llm_otel.money import parse_usd, usd
+from llm_otel.routing.decision import RouteDecision
+from llm_otel.semconv import TokenType
+
+if TYPE_CHECKING:
+    from llm_otel.call import CallRecord
+
+_INPUT_TYPES = (TokenType.INPUT, TokenType.CACHE_READ, TokenType.CACHE_WRITE)
+_OUTPUT_TYPES = (TokenType.OUTPUT, TokenType.REASONING)
+_OURS = frozenset({"model", "messages", "stream", "timeout", "max_retries", "num_retries", "fallbacks"})
+"""What `extra` cannot set: it has a field or a meaning here."""
+_MAY_HOLD_SECRETS = frozenset({"api_base", "api_key", "extra", "tools"})
+_HIDDEN = "…"
+"""Shown instead of a value that may be a key, under a field's own name or a mistyped one."""
+
+
+def _as_given(value: Any) -> LLMProvider | str | None:
+    """Take the provider as it is: what it means, and whether it exists, is told together with the model."""
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError("an LLMProvider, the id of a LiteLLM provider, or None to tell it from the model")
+
+
+class _Checked(BaseModel):
+    """A model whose bad input is a `ConfigurationError` that names one field, its value and what is allowed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as exc:
+                raise _configuration_error(exc, values, type(self)) from None
+            self._check()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a variant, checked like a new one: pydantic itself would take any value."""
+        copied = super().model_copy(deep=deep)
+        values = {name: getattr(copied, name) for name in copied.model_fields_set}
+        return type(self)(**values | dict(update or {}))
+
+    def _check(self) -> None:
+        """Refuse what no single field can: subclasses raise a `ConfigurationError`."""
+
+
+def _configuration_error(
+    error: ValidationError, values: Mapping[str, Any], model: type[BaseModel]
+) -> ConfigurationError:
+    first = error.errors()[0]
+    field = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field, model.model_fields, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return ConfigurationError(
+            field, _HIDDEN, f"no such field; {hint}what LiteLLM takes besides goes into extra={{}}"
+        )
+    value = _HIDDEN if field in _MAY_HOLD_SECRETS else values.get(field)
+    return ConfigurationError(field, value, first["msg"].removeprefix("Value error, "))
+
+
+def _as_usd(value: Any) -> Decimal | None:
+    return None if value is None else usd(parse_usd(value, field="max_cost_usd"))
+
+
+class LLMConfig(_Checked):
+    """How one completion is to be made. Immutable; `config.model_copy(update={...})` makes a variant.
+
+    Fields that are `None` are not sent: the provider's defaults hold.
+    """
+
+    model: str | None = Field(default=None, min_length=1)
+    """With or without LiteLLM's prefix: `gpt-4o-mini`, `anthropic/claude-3-haiku-20240307`."""
+    provider: Annotated[LLMProvider | str | None, PlainValidator(_as_given)] = None
+    """An `LLMProvider` or the id of any provider of LiteLLM; `None`: told from the model."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    max_tokens: int | None = Field(default=None, gt=0)
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    n: int | None = Field(default=None, gt=0)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    response_format: Any = None
+    """`{"type": "json_object"}`, a JSON schema, or a pydantic model, as LiteLLM takes them."""
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    service_tier: str | None = None
+    api_base: str | None = None
+    """The address of the server, instead of the provider's usual one or the environment's."""
+    api_key: str | None = Field(default=None, repr=False)
+    timeout_s: float = Field(default=120.0, gt=0, allow_inf_nan=False)
+    """One deadline in seconds for all attempts and pauses, up to the answer, or up to the first chunk of a stream."""
+    stream_idle_timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    """The longest silence of a stream in seconds, the one before its first chunk included."""
+    max_retries: int = Field(default=2, ge=0)
+    """Requests beyond the first, made only where one may help. LiteLLM's and the SDKs' own retries are off."""
+    extra: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """Anything else that `litellm.completion` takes."""
+
+    capability: ModelCapability | None = None
+    """Not available yet: routing by capability."""
+    fallbacks: list[str] | None = None
+    """Not available yet: other models to try."""
+    max_cost_usd: Annotated[Decimal | None, PlainValidator(_as_usd)] = None
+    """Not available yet: the most that one completion may cost."""
+
+    def _check(self) -> None:
+        for field in ("capability", "fallbacks", "max_cost_usd"):
+            value = getattr(self, field)
+            if value is not None:
+                raise ConfigurationError(
+                    field,
+                    value,
+                    "it comes with routing, which this version does not have; name the model instead",
+                )
+        for name in sorted(_OURS & self.extra.keys()):
+            raise ConfigurationError(f"extra[{name!r}]", _HIDDEN, "LLMConfig or the router decides it")
+
+
+class UsageStats(BaseModel):
+    """What one completion used and cost, all of its attempts included."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input_tokens: int = 0
+    """All input, cached included."""
+    output_tokens: int = 0
+    """All output, reasoning included."""
+    total_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    input_cost_usd: Decimal | None = None
+    output_cost_usd: Decimal | None = None
+    total_cost_usd: Decimal | None = None
+    """Exact; `None` when no price is known, which is not the same as 0."""
+    estimated: bool = False
+    """Whether the tokens were counted here because the provider reported none."""
+
+    @classmethod
+    def of(cls, record: CallRecord) -> UsageStats:
+        """Take the numbers of an ended call."""
+        usage = record.usage
+        is_known = record.cost_nano is not None
+        return cls(
+            input_tokens=usage.input_tokens if usage else 0,
+            output_tokens=usage.output_tokens if usage else 0,
+            total_tokens=usage.total_tokens if usage else 0,
+            cache_read_tokens=usage.cache_read_tokens if usage else 0,
+            cache_write_tokens=usage.cache_write_tokens if usage else 0,
+            reasoning_tokens=usage.reasoning_tokens if usage else 0,
+            input_cost_usd=_cost_of(record, _INPUT_TYPES) if is_known else None,
+            output_cost_usd=_cost_of(record, _OUTPUT_TYPES) if is_known else None,
+            total_cost_usd=usd(record.cost_nano) if record.cost_nano is not None else None,
+            estimated=usage.is_estimated if usage else False,
+        )
+
+
+def _cost_of(record: CallRecord, kinds: tuple[TokenType, ...]) -> Decimal:
+    costs = (attempt.cost for attempt in record.attempts)
+    return usd(sum(cost.parts.get(kind, 0) for cost in costs if cost is not None for kind in kinds))
+
+
+class LLMResponse(BaseModel):
+    """A completion."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    content: str
+    """The text of the first choice; empty where the model answered with tool calls only."""
+    provider: str
+    """The `gen_ai.provider.name` value, as on spans and metrics; equal to the `LLMProvider` where there is one."""
+    model: str
+    """The model that answered, as the provider names it."""
+    usage: UsageStats
+    latency_ms: float
+    """What the caller waited, retries and pauses included."""
+    finish_reason: str | None = None
+    tool_calls: tuple[Any, ...] = ()
+    decision: RouteDecision
+    raw: Any = Field(default=None, repr=False)
+    """LiteLLM's own response; of a stream, what LiteLLM makes of the chunks that were received."""
+
+
+@dataclass(slots=True)
+class LLMChunk:
+    """A piece of a streamed completion."""
+
+    content: str
+    """New text of the first choice; empty in chunks that carry something else."""
+    finish_reason: str | None
+    raw: Any
+    """LiteLLM's own chunk."""

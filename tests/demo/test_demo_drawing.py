@@ -1,0 +1,154 @@
+"""The page, drawn from facts made up for it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from llm_otel.cli.app import app
+from llm_otel.demo.drawing import draw
+from llm_otel.demo.program import Options
+from llm_otel.demo.report import Account, Books, Latency, Reliability, Report, Spend, TracedStep
+
+SPEND = Spend(name="all calls", calls=4, tokens=1_234, cost_nano=5_000_000)
+ACCOUNT = Account(tokens=1_234, cost_nano=5_000_000)
+BOOKS = Books(
+    tracker_nano=5_000_000,
+    spans_nano=5_000_000,
+    metrics_nano=5_000_000,
+    estimated_calls=0,
+    recorded=ACCOUNT,
+    billed=ACCOUNT,
+)
+STEP = TracedStep(
+    name="chat gpt-4o-mini",
+    start_s=0.5,
+    duration_s=0.5,
+    tokens=600,
+    cost_nano=None,
+    is_attempt=False,
+    is_failed=False,
+    remarks=(),
+)
+REPORT = Report(
+    target=None,
+    seed=1,
+    elapsed_s=2.0,
+    total=SPEND,
+    teams=(replace(SPEND, name="search", cost_nano=4_000_000), replace(SPEND, name="growth", cost_nano=1_000_000)),
+    features=(replace(SPEND, name="answer"),),
+    providers=(replace(SPEND, name="openai", parts=(replace(SPEND, name="house-7b", cost_nano=0, unpriced_calls=4),)),),
+    latencies=(
+        Latency(name="all calls", p50_s=0.5, p95_s=None, streams=0, first_chunk_p50_s=None, first_chunk_p95_s=None),
+    ),
+    reliability=Reliability(
+        outcomes={"success": 4},
+        errors={},
+        retries=0,
+        recovered=0,
+        wasted_nano={},
+        saved_nano=0,
+        cache_read_tokens=0,
+        reasoning_tokens=0,
+        unpriced_models=(),
+        internal_errors=0,
+    ),
+    trace=replace(STEP, name="invoke_workflow answer", start_s=0.0, duration_s=1.0, cost_nano=3, steps=(STEP,)),
+    books=BOOKS,
+)
+WRONG = replace(BOOKS, billed=Account(tokens=1_234, cost_nano=4_999_999))
+
+
+def page(report: Report, *, width: int = 80) -> str:
+    """Draw a report in a pipe of so many columns."""
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    draw(report, console)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+def row(report: Report, name: str, *, width: int = 80) -> str:
+    """Return the first line that begins with a name, blanks reduced."""
+    return next(
+        " ".join(line.split()) for line in page(report, width=width).splitlines() if line.strip().startswith(name)
+    )
+
+
+def test_a_share_is_of_the_total_spend():
+    """The tables add up to the line at the top."""
+    assert "$0.005000000 for 4 calls, 1,234 tokens, 2 teams, 1 model, 2.0 s" == row(REPORT, "$")
+    assert "search 4 1,234 $0.0040 $0.001000 80% ██████▍" == row(REPORT, "search")
+    assert "growth 4 1,234 $0.0010 $0.000250 20% █▋" == row(REPORT, "growth")
+
+
+def test_an_unknown_price_is_not_drawn_as_nothing():
+    """It would read as free."""
+    assert "house-7b 4 1,234 no price – 0%" == row(REPORT, "house-7b")
+    assert "└─ chat gpt-4o-mini 0.50 s 600 –" == row(REPORT, "└─ chat")
+
+
+def test_what_was_not_measured_is_not_drawn_as_zero():
+    """A dash, or nothing where there were no streams."""
+    assert "all calls 0.50 s –" == row(REPORT, "all calls")
+
+
+def test_a_time_line_shows_when_things_happened_where_there_is_room():
+    """The child ran in the second half of its parent."""
+    assert "·············█████████████" in row(REPORT, "└─ chat", width=120)
+
+
+def test_only_what_occurred_is_told():
+    """A run without trouble has one line about how it went."""
+    told = page(REPORT).partition("How the calls ended\n")[2].partition("\n\n")[0]
+
+    assert ["success 4"] == [" ".join(line.split()) for line in told.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("books", "told"),
+    [
+        (BOOKS, "difference $0.000000000 equal to the nano-dollar"),
+        (WRONG, "difference $0.000000001 NOT equal: please report it"),
+    ],
+)
+def test_one_nano_dollar_is_a_difference(books, told):
+    """And nobody has to look twice."""
+    assert told == row(replace(REPORT, books=books), "difference")
+
+
+def test_recorders_that_disagree_are_told_one_by_one():
+    """With the figure of each."""
+    report = replace(REPORT, books=replace(BOOKS, metrics_nano=4_000_000))
+
+    assert "tracker $0.005000000 NOT the same: please report it" == row(report, "tracker")
+    assert "metrics $0.004000000" == row(report, "metrics")
+
+
+def test_without_spans_the_page_says_why():
+    """And the books do without them."""
+    report = replace(REPORT, trace=None, books=replace(BOOKS, spans_nano=None))
+
+    assert "OTEL_SDK_DISABLED" in page(report)
+    assert "tracker = metrics $0.005000000 the same in each" == row(report, "tracker")
+
+
+@pytest.mark.parametrize(("books", "expected"), [(BOOKS, 0), (WRONG, 1)])
+def test_the_command_ends_well_only_if_the_books_are_right(monkeypatch, books, expected):
+    """So that a script sees it; the report is there all the same."""
+
+    def play(options: Options, progress: object, present: Callable[[Report], None]) -> Report:
+        report = replace(REPORT, books=books, seed=options.seed)
+        present(report)
+        return report
+
+    monkeypatch.setattr("llm_otel.demo.program.play", play)
+
+    finished = CliRunner().invoke(app, ["demo", "--json", "--seed", "42"])
+
+    assert expected == finished.exit_code
+    assert 42 == json.loads(finished.stdout)["seed"]

@@ -1,0 +1,55 @@
+"""The plan of the demo: exact in number, the same for the same seed."""
+
+from __future__ import annotations
+
+import pytest
+
+from llm_otel.demo import prompts, scenario
+from llm_otel.demo.simulator import tokens
+from llm_otel.demo.target import MAX_INPUT_TOKENS, MAX_OUTPUT_TOKENS
+
+
+@pytest.mark.parametrize("calls", [scenario.MIN_CALLS, scenario.MIN_CALLS + 1, 300])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_plan_makes_as_many_calls_as_asked_for(calls, seed):
+    """An errand may make several calls; their sum is exact all the same."""
+    assert calls == scenario.plan(calls, seed).calls
+    assert calls == scenario.real_plan(calls, seed).calls
+
+
+def test_the_same_seed_plans_the_same():
+    """Texts, order and mishaps follow from the seed alone."""
+    assert scenario.plan(120, 5) == scenario.plan(120, 5)
+    assert scenario.plan(120, 5) != scenario.plan(120, 6)
+
+
+def test_no_text_is_part_of_another():
+    """A mishap finds its request by the text."""
+    plan = scenario.plan(400, 1)
+    texts = [errand.text for errand in (*plan.whole, *plan.broken)]
+
+    assert [] == [(a, b) for a in texts for b in texts if a is not b and a in b]
+
+
+def test_every_usual_line_is_in_the_shortest_plan():
+    """However short the run, every feature has a row."""
+    plan = scenario.plan(scenario.MIN_CALLS, 0)
+
+    assert set() == {line.run for line in scenario.USUAL} - {errand.line.run for errand in plan.whole}
+
+
+def test_against_a_real_provider_nothing_goes_wrong_on_purpose():
+    """There is nobody to script, and the first call stands alone."""
+    plan = scenario.real_plan(60, 2)
+
+    assert () == plan.mishaps
+    assert 1 == plan.whole[0].line.calls
+
+
+def test_no_prompt_is_longer_than_the_ceiling_assumes():
+    """What a real provider may cost at most is told by it: instructions, text, and what an earlier call wrote."""
+    plan = scenario.real_plan(400, 3)
+    longest = max(tokens.count(errand.text) for errand in (*plan.whole, *plan.broken))
+    handbook = tokens.count(prompts.handbook())
+
+    assert longest + max(handbook, MAX_OUTPUT_TOKENS) + 100 <= MAX_INPUT_TOKENS

@@ -1,0 +1,100 @@
+"""Builders of the facts that recorders are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from llm_otel.call import (
+    Answer,
+    AttemptReason,
+    AttemptRecord,
+    CallRecord,
+    CallRequest,
+    Failure,
+    Outcome,
+    TraceRef,
+)
+from llm_otel.pricing.rate import CostBreakdown
+from llm_otel.semconv import TokenType
+from llm_otel.usage import Usage
+
+STARTED_NS = 1_795_000_000 * 10**9
+
+
+class Facts:
+    """Each method returns an ordinary value; what a test is about, it passes."""
+
+    trace = TraceRef("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", is_sampled=True)
+
+    @staticmethod
+    def request(**changes: Any) -> CallRequest:
+        """A chat completion of the search team."""
+        given: dict[str, Any] = {
+            "operation": "chat",
+            "provider": "openai",
+            "model": "gpt-4o-mini",
+            "litellm_model": "gpt-4o-mini",
+            "tags": {"team": "search", "feature": "answer"},
+        }
+        return CallRequest(**(given | changes))
+
+    @staticmethod
+    def cost(parts: Mapping[TokenType, int], *, saved: int = 0) -> CostBreakdown:
+        """A cost of these parts, in nano-USD."""
+        return CostBreakdown(
+            total_nano=sum(parts.values()),
+            parts=parts,
+            saved_by_cache_nano=saved,
+            price_source="registry",
+            price_date="2026-11-01",
+        )
+
+    def attempt(self, **changes: Any) -> AttemptRecord:
+        """A request that was answered: 18 tokens in, 5 out, for 5,700 nano-USD."""
+        given: dict[str, Any] = {
+            "number": 1,
+            "reason": AttemptReason.FIRST,
+            "provider": "openai",
+            "model": "gpt-4o-mini",
+            "outcome": Outcome.SUCCESS,
+            "started_s": 0.0,
+            "duration_s": 0.5,
+            "usage": Usage.of(input_tokens=18, output_tokens=5),
+            "cost": self.cost({TokenType.INPUT: 2_700, TokenType.OUTPUT: 3_000}),
+        }
+        return AttemptRecord(**(given | changes))
+
+    def failed_attempt(self, **changes: Any) -> AttemptRecord:
+        """A request that was turned away with a 429: it cost nothing."""
+        failure = Failure(error_type="RateLimitError", status_code=429, is_retryable=True)
+        nothing = {"outcome": Outcome.ERROR, "failure": failure, "usage": None, "cost": None}
+        return self.attempt(**(nothing | changes))
+
+    def record(self, *attempts: AttemptRecord, **changes: Any) -> CallRecord:
+        """A call made of these attempts, by default of one that was answered."""
+        attempts = attempts or (self.attempt(),)
+        is_unpriced = any(attempt.is_unpriced for attempt in attempts)
+        usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
+        given: dict[str, Any] = {
+            "request": self.request(),
+            "outcome": attempts[-1].outcome,
+            "started_ns": STARTED_NS,
+            "duration_s": 0.5,
+            "time_to_first_chunk_s": None,
+            "attempts": attempts,
+            "answer": Answer(),
+            "failure": attempts[-1].failure,
+            "usage": sum(usages[1:], usages[0]) if usages else None,
+            "cost_nano": None if is_unpriced else sum(a.cost.total_nano for a in attempts if a.cost),
+            "trace": None,
+        }
+        return CallRecord(**(given | changes))
+
+
+@pytest.fixture(scope="session")
+def facts() -> Facts:
+    """Builders of requests, attempts and records."""
+    return Facts()
