@@ -78,6 +78,10 @@ class _Result:
             self._response = self._job.response(record, sources.joined(self._stream))
         return self._response
 
+    def _left(self, error: BaseException | None) -> None:
+        if self._course is not None:
+            self._course.left(error)
+
     def _raise_error(self, error: Exception | None) -> NoReturn:
         """Raise what the user is to see of a stream that broke."""
         record = self._record
@@ -141,6 +145,7 @@ class LLMStream(_Result):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._left(exc)
         self.close()
 
 
@@ -193,4 +198,5 @@ class AsyncLLMStream(_Result):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._left(exc)
         await self.aclose()

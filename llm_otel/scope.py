@@ -34,9 +34,8 @@ def parse_tags(tags: Tags | None) -> Mapping[str, str]:
     if not tags:
         return NO_TAGS
     if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise ConfigurationError(
-            "tags", tags, "a mapping such as {'team': 'search'}, or a list such as ['team:search']"
-        )
+        example = [tags] if isinstance(tags, str) else ["team:search"]
+        raise ConfigurationError("tags", tags, f"a mapping such as {{'team': 'search'}}, or a list such as {example!r}")
     if isinstance(tags, (dict, Mapping)):
         pairs: Iterable[tuple[object, object]] = tags.items()
     else:

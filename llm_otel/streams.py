@@ -81,6 +81,13 @@ class StreamCourse:
         end = self._call.succeeded if self.reader.is_complete else self._call.abandoned
         self._ended(end(self._answer()))
 
+    def left(self, error: BaseException | None) -> None:
+        """End the call: the block around the stream is left; whoever was told to stop did not choose to."""
+        if error is None or isinstance(error, Exception | GeneratorExit):
+            self.let_go()
+        elif not self._call.is_over:
+            self._ended(self._call.cancelled(error, self._answer()))
+
     def _answer(self) -> Any:
         return self.reader.answer(has_reported_usage=self._source.has_reported_usage())
 

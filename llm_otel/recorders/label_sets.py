@@ -19,7 +19,7 @@ DEFAULT_TAG_LABELS = ("team", "feature")
 MAX_TAG_VALUES = 50
 MAX_MODELS = 100
 MAX_LABEL_SETS = 2_000
-"""A set is about 130 lines of text and 40 KB of memory, so this many fit into Prometheus' scrape time-out of
+"""A set is about 130 lines of text and 5 KB of memory, so this many fit into Prometheus' scrape time-out of
 10 s. The caps on single labels alone would allow 250,000."""
 MAX_VALUE_LENGTH = 200
 """Characters. A longer value names nothing: it is a text that went astray, and would stand in every line."""
