@@ -21,7 +21,7 @@ from llm_otel import drive
 from llm_otel.call import Answer
 from llm_otel.open_call import Plan
 from llm_otel.providers import requests, sources
-from llm_otel.providers.loading import is_inside, litellm, traced_already
+from llm_otel.providers.loading import finish_half_imports, is_inside, litellm, traced_already
 from llm_otel.providers.reading import answer_of
 from llm_otel.scope import current_scope
 from llm_otel.streams import AsyncMeteredStream, MeteredStream, StreamCourse
@@ -84,6 +84,7 @@ def disarm() -> None:
 
 
 def _patch(module: ModuleType) -> None:
+    finish_half_imports()
     with _lock:
         if _originals:
             return

@@ -20,7 +20,7 @@ from llm_otel.demo.interrupts import interruptible
 from llm_otel.demo.quiet import environment, quiet, without_proxy
 from llm_otel.demo.report import Account, Books, Report
 from llm_otel.demo.services import Desk
-from llm_otel.demo.simulator import Pace, Simulator
+from llm_otel.demo.simulator import Pace, Reply, Simulator
 from llm_otel.demo.spans import SpanLog, watch_spans
 from llm_otel.demo.tracing import most_telling
 from llm_otel.errors import LLMOtelError, ProviderError
@@ -148,8 +148,12 @@ class _Performance:
             await loading.litellm().close_litellm_async_clients()
 
     async def _warm_up(self, simulator: Simulator) -> None:
-        """Make calls that nobody records: LiteLLM's first of each kind takes a second, and would be p95."""
+        """Make calls that nobody records: LiteLLM's first of each kind takes a second, and would be p95.
+
+        One after the other: its modules for a provider are imported by the first call, and not made for two at once.
+        """
         litellm = loading.litellm()
+        simulator.script(Reply(pace=Pace()), repeat=True)
         for model, is_streamed in product(_WARM_UP, (False, True)):
             arguments = {"model": model, "messages": _GREETING, "max_tokens": 1, "stream": is_streamed}
             answer = await asyncio.to_thread(litellm.completion, **arguments)

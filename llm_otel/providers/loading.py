@@ -32,11 +32,11 @@ def litellm() -> Any:
         import litellm
 
         litellm.suppress_debug_info = True
-        _finish_half_imports()
+        finish_half_imports()
         return litellm
 
 
-def _finish_half_imports() -> None:
+def finish_half_imports() -> None:
     """Import httpx2 before the first call: no call may meet it half imported.
 
     It comes with genai-prices, which a thread imports when it meets the first model that is not pinned; meanwhile the
