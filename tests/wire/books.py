@@ -135,7 +135,7 @@ class Books:
         return [
             dict(each.exemplar.labels)
             for each in self._samples()
-            if each.name == spec.prometheus_name and each.exemplar is not None
+            if each.name in (spec.prometheus_name, f"{spec.prometheus_name}_bucket") and each.exemplar is not None
         ]
 
     def _samples(self) -> list[Sample]:

@@ -80,7 +80,7 @@ def test_exemplars(caller, simulator, books):
 
     context = books.call.context
     expected = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
-    assert [expected] == books.exemplars(semconv.REQUESTS)
+    assert [expected] == books.exemplars(semconv.REQUEST_DURATION)
     assert expected in books.exemplars(semconv.COST)
 
 
