@@ -16,8 +16,8 @@ demo: .venv/.runtime ## Run the demo: calls, spans, costs, metrics (DEMO="--serv
 test: .venv/.dev ## Run the tests (TESTS="tests/pricing -k tiers" picks some)
 	@$(BIN)/python -m pytest --hypothesis-profile=ci $(TESTS)
 
-test-oldest: .venv-oldest/.oldest ## Run the wire contract and the docs on the oldest dependencies we allow (LiteLLM 1.84.0)
-	@.venv-oldest/bin/python -m pytest --hypothesis-profile=ci -m wire $(or $(TESTS),tests/contract tests/docs)
+test-oldest: .venv-oldest/.oldest ## Run what goes through LiteLLM on the oldest dependencies we allow (LiteLLM 1.105.0)
+	@.venv-oldest/bin/python -m pytest --hypothesis-profile=ci -m wire $(or $(TESTS),tests/contract tests/demo tests/docs tests/wire)
 
 lint: .venv/.dev ## Check style, types and layers
 	@$(BIN)/ruff check --quiet

@@ -4,7 +4,8 @@
     ├── ConfigurationError (also a ValueError)   a value that cannot be used: field, value, what is allowed
     │   ├── UnknownModelError                    a model that is in no registry
     │   └── UnknownProviderError                 a provider that does not exist, or cannot be told from the model
-    └── ProviderError                            a provider failed; LiteLLM's own error is its `__cause__`
+    ├── ProviderError                            a provider failed; LiteLLM's own error is its `__cause__`
+    └── BudgetExceededError                      a budget refused a call, before anything was sent
 
 Messages name what was refused, the value and what the reader can do. They never hold a prompt, a completion or a key.
 What a program may want to branch on is a field.
@@ -12,9 +13,26 @@ What a program may want to branch on is a field.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
+
 
 class LLMOtelError(Exception):
     """The root of the tree: `except LLMOtelError` catches all that the library raises by itself."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Task queues send errors from process to process; what __init__ took apart cannot be put in again.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[LLMOtelError], args: tuple[Any, ...], fields: dict[str, Any]) -> LLMOtelError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class ConfigurationError(LLMOtelError, ValueError):
@@ -75,3 +93,82 @@ class ProviderError(LLMOtelError):
         self.status_code = status_code
         self.attempts = attempts
         self.retry_after_s = retry_after_s
+
+
+class BudgetExceededError(LLMOtelError):
+    """A budget refused a call; nothing was sent, nothing is held. Every refusal is one of these.
+
+    Attributes:
+        kind: `exhausted` (until the window resets), `in_flight` (only calls that have not settled are in the way),
+            `too_large` (more than the whole limit), `unknown_price` or `store_unavailable`.
+        budget: The budget's id.
+        scope: The value that it is split by; empty for one that is not split.
+        window: In words, such as `month 2026-11, Europe/Berlin`.
+        limit_usd: The limit in force.
+        spent_usd: Spend in the window; `None` where it is not known.
+        held_usd: Set aside for calls in flight; `None` where it is not known.
+        requested_usd: The most that this call could have cost; `None` where it is not known.
+        resets_at: When the window begins anew, in the budget's time zone; `None` for a lifetime.
+        retry_after_s: When to try again, in seconds; `None` where waiting does not help.
+    """
+
+    def __init__(  # noqa: PLR0913  # every argument is a public field
+        self,
+        *,
+        kind: str,
+        budget: str,
+        scope: str,
+        window: str,
+        limit_usd: Decimal,
+        spent_usd: Decimal | None,
+        held_usd: Decimal | None,
+        requested_usd: Decimal | None,
+        resets_at: datetime | None,
+        retry_after_s: float | None,
+        is_unbounded: bool = False,
+        has_waited: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.budget = budget
+        self.scope = scope
+        self.window = window
+        self.limit_usd = limit_usd
+        self.spent_usd = spent_usd
+        self.held_usd = held_usd
+        self.requested_usd = requested_usd
+        self.resets_at = resets_at
+        self.retry_after_s = retry_after_s
+        super().__init__(self._message(self._reason(is_unbounded=is_unbounded, has_waited=has_waited)))
+
+    def _message(self, reason: str) -> str:
+        of = f" for {self.scope!r}" if self.scope else ""
+        asked = "a call" if self.requested_usd is None else f"a call of up to {_plain(self.requested_usd)} USD"
+        return f"Budget {self.budget!r}{of} ({self.window}) refused {asked}: {reason}"
+
+    def _reason(self, *, is_unbounded: bool, has_waited: bool) -> str:
+        if self.kind == "unknown_price":
+            if is_unbounded:
+                return (
+                    "nothing bounds what its input may cost (images, audio, files or text kept elsewhere, and a model "
+                    "whose context window is not known); on_unknown_price='allow' passes"
+                )
+            return "the price of its model is not known; register_model(...) prices it, on_unknown_price='allow' passes"
+        if self.kind == "store_unavailable":
+            return "its ledger cannot be reached; on_store_error='allow' lets calls pass meanwhile"
+        limit = _plain(self.limit_usd)
+        if self.kind == "too_large":
+            return f"that is more than the whole limit of {limit} USD; lower max_tokens, or raise the limit"
+        used = f"{_plain(self.spent_usd)} of {limit} USD are spent, {_plain(self.held_usd)} held for calls in flight"
+        if self.kind == "in_flight":
+            more = "wait longer (wait_s, or the call's timeout_s)" if has_waited else "set on_exceeded='wait'"
+            return f"{used}; try again when they have settled, or {more}"
+        resets = "never resets" if self.resets_at is None else f"resets {self.resets_at.isoformat(timespec='minutes')}"
+        return f"{used}; {resets}; raise the limit, or lower max_tokens"
+
+
+def _plain(amount: Decimal | None) -> str:
+    """Return dollars as people write them: no exponent, the cents, and no more zeros than that."""
+    if amount is None:
+        return "?"
+    whole, _, fraction = f"{amount:f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"

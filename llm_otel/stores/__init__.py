@@ -1,0 +1,1 @@
+"""Where ledgers live: in memory, in a SQLite file, in Redis."""

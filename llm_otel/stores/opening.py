@@ -1,0 +1,44 @@
+"""From a ledger's address to its store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from llm_otel.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from llm_otel.budgets.ledger import Store
+
+MEMORY = "memory://"
+SQLITE = "sqlite:///"
+_REDIS = ("redis://", "rediss://")
+_ALLOWED = (
+    "'memory://' (this process), 'sqlite:///spend.db' (the processes of this machine; four slashes for an absolute "
+    "path), or 'redis://host:6379/0' or 'rediss://...' (a fleet)"
+)
+
+
+def open_store(url: str, *, clock_ms: Callable[[], int]) -> Store:
+    """Return the store at an address. A store in Redis need not be reachable yet.
+
+    Args:
+        url: See `_ALLOWED`; it may hold a password, and is never shown.
+        clock_ms: This machine's time, in milliseconds since the epoch; Redis goes by its own.
+
+    Raises:
+        ConfigurationError: The address cannot be used, or what it needs is not installed.
+    """
+    if url == MEMORY:
+        from llm_otel.stores.memory import MemoryStore
+
+        return MemoryStore(clock_ms)
+    if url.startswith(SQLITE) and len(url) > len(SQLITE):
+        from llm_otel.stores.sqlite import SQLiteStore
+
+        return SQLiteStore(url.removeprefix(SQLITE), clock_ms)
+    if url.startswith(_REDIS):
+        from llm_otel.stores.redis import RedisStore
+
+        return RedisStore(url)
+    raise ConfigurationError("ledger", url.partition("://")[0], _ALLOWED)

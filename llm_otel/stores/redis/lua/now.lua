@@ -1,0 +1,3 @@
+-- Tell the time.
+
+return string.format('%.0f', now)
