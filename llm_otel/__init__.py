@@ -9,7 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llm_otel.budgets.budget import Budget
+    from llm_otel.budgets.reports import BudgetAlert, BudgetStatus
     from llm_otel.errors import (
+        BudgetExceededError,
         ConfigurationError,
         LLMOtelError,
         ProviderError,
@@ -31,7 +34,10 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "budgets.budget": ("Budget",),
+    "budgets.reports": ("BudgetAlert", "BudgetStatus"),
     "errors": (
+        "BudgetExceededError",
         "ConfigurationError",
         "LLMOtelError",
         "ProviderError",
@@ -54,6 +60,10 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AsyncLLMStream",
+    "Budget",
+    "BudgetAlert",
+    "BudgetExceededError",
+    "BudgetStatus",
     "Candidate",
     "ConfigurationError",
     "LLMChunk",

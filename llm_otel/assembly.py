@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
+from llm_otel.budget_files import BudgetFiles
 from llm_otel.call import NO_TAGS, Answer
 from llm_otel.clock import Clock, SystemClock, to_datetime
-from llm_otel.open_call import Instruments, OpenCall, Plan
+from llm_otel.enforcement.enforcer import Enforcer, Means
+from llm_otel.enforcement.ids import HoldIds
+from llm_otel.enforcement.journal import Journal
+from llm_otel.errors import ConfigurationError
+from llm_otel.money import format_usd
+from llm_otel.open_call import OpenCall
+from llm_otel.plan import Instruments, Plan
 from llm_otel.pricing.book import PriceBook
+from llm_otel.providers.exact import exact_input
 from llm_otel.providers.reader import LiteLLMReader
 from llm_otel.providers.reading import answer_of, get
 from llm_otel.providers.requests import reference_of, request_of
@@ -17,15 +26,23 @@ from llm_otel.recorders import registries
 from llm_otel.recorders.prometheus import PrometheusRecorder
 from llm_otel.recorders.tracker import UsageTracker
 from llm_otel.recording import Guard
+from llm_otel.stores.opening import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
     from prometheus_client import CollectorRegistry
 
+    from llm_otel.budgets.budget import Budget
+    from llm_otel.budgets.ledger import Store
+    from llm_otel.budgets.reports import BudgetAlert
     from llm_otel.config import Settings
+    from llm_otel.recorders.base import Recorder
     from llm_otel.scope import Scope
 
 _logger = logging.getLogger("llm_otel")
-_PARTS = ("answer", "price", "scope", "span", "stream", "tracker", "usage")
+_PARTS = ("answer", "budgets", "ledger", "on_budget_alert", "price", "scope", "span", "stream", "tracker", "usage")
 """Parts whose failures are counted, beside the metrics' own."""
 
 
@@ -33,32 +50,75 @@ class Runtime:
     """Settings, instruments and recorders, joined. Immutable once made; thread-safe."""
 
     def __init__(
-        self, settings: Settings, *, registry: CollectorRegistry | None = None, clock: Clock | None = None
+        self,
+        settings: Settings,
+        *,
+        budgets: Iterable[Budget] = (),
+        budget_paths: Iterable[Path] = (),
+        on_budget_alert: Callable[[BudgetAlert], None] | None = None,
+        registry: CollectorRegistry | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Join the parts.
 
         Raises:
-            ConfigurationError: The registry cannot take the metrics, or a tag cannot be a label.
+            ConfigurationError: The registry cannot take the metrics, a tag cannot be a label, the ledger cannot be
+                used, or a budget cannot be kept there.
         """
         self.settings = settings
-        self.tracker = UsageTracker()
         self._registry = registry
         self._logged: set[tuple[str, str]] = set()
         clock = clock or SystemClock()
         prices = PriceBook()
+        guard = Guard(self.internal_error)
         self._prometheus = PrometheusRecorder(
             registry=registry,
             tag_labels=settings.tag_labels,
             recorders=_PARTS,
             price_age_s=lambda: prices.price_age(to_datetime(clock.now_ns())),
         )
+        self.enforcer = self._enforcer(guard, prices, clock, budgets, budget_paths, on_budget_alert)
+        self.tracker = UsageTracker(ledger=self.enforcer.statuses)
+        recorders: tuple[Recorder, ...] = (self._prometheus, self.tracker)
+        if self.enforcer.budgets or budget_paths:
+            of_budgets = self._prometheus.for_budgets(lambda: self.enforcer.budgets.budgets, self.enforcer.statuses)
+            recorders = (*recorders, of_budgets)
         self.instruments = Instruments(
             clock=clock,
             prices=prices,
             reader=LiteLLMReader(),
-            recorders=(self._prometheus, self.tracker),
-            guard=Guard(self.internal_error),
+            recorders=recorders,
+            guard=guard,
             chance=random.random,
+            enforcer=self.enforcer,
+        )
+
+    def _enforcer(
+        self,
+        guard: Guard,
+        prices: PriceBook,
+        clock: Clock,
+        budgets: Iterable[Budget],
+        budget_paths: Iterable[Path],
+        on_alert: Callable[[BudgetAlert], None] | None,
+    ) -> Enforcer:
+        settings = self.settings
+        store = open_store(settings.ledger, clock_ms=lambda: clock.now_ns() // 1_000_000)
+        files = BudgetFiles(budgets, budget_paths, check=lambda budget: _check_kept(budget, store), clock=clock)
+        return Enforcer(
+            Means(
+                budgets=files.current,
+                store=store,
+                journal=Journal(store.name, settings.journal),
+                prices=prices,
+                clock=clock,
+                guard=guard,
+                new_id=HoldIds(),
+                chance=random.random,
+                count=lambda asked: exact_input(asked.provider, asked.model, asked.arguments),
+                default_max_tokens=settings.default_max_tokens,
+                on_alert=on_alert,
+            )
         )
 
     def warm_up(self) -> None:
@@ -96,5 +156,27 @@ class Runtime:
             Plan(request=request_of(arguments, ref, tags=scope.tags or NO_TAGS), scope=scope),
             started=(started_ns, now_s - duration_s),
         )
+        call.made_without_leave()
         call.begin_attempt()
         call.succeeded(call.guarded("answer", answer_of, response) or Answer())
+
+
+def _check_kept(budget: Budget, store: Store) -> None:
+    """Refuse a budget that a store cannot hold calls to.
+
+    Raises:
+        ConfigurationError: Its limit is beyond what the store compares exactly, or other processes would not see it.
+    """
+    if budget.limit_nano > store.max_limit:
+        raise ConfigurationError(
+            f"Budget({budget.id!r}).limit_usd",
+            str(budget.limit_usd),
+            f"at most {format_usd(store.max_limit)} in {store.name}, whose numbers are exact up to there",
+        )
+    if budget.is_hard and not store.is_shared and os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        raise ConfigurationError(
+            "ledger",
+            store.name,
+            f"with several worker processes (PROMETHEUS_MULTIPROC_DIR) the hard budget {budget.id!r} needs one that "
+            "they share: 'sqlite:///spend.db' on one machine, 'redis://host:6379/0' for a fleet",
+        )

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llm_otel.values import value
 
 if TYPE_CHECKING:
     from llm_otel.pricing.rate import CostBreakdown
@@ -50,7 +52,7 @@ class Charge(StrEnum):
     """It had the request: the input, and whatever output came back. A lower bound."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CallRequest:
     """One completion, as asked for.
 
@@ -99,7 +101,7 @@ class Failure:
     charge: Charge = Charge.NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Answer:
     """What a provider's response says of itself, whole or as far as it came.
 
@@ -119,6 +121,41 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """How an attempt was held to its budgets.
+
+    Attributes:
+        budgets: The declared ones, each with its scope; those of single runs are not among them.
+        amount_nano: nano-USD that were held; `None` where the ledger was out, or nothing had to be held.
+        max_tokens: The output limit that was sent because of a budget; `None` where the caller's was.
+        is_defaulted: The caller gave no output limit.
+        is_clipped: More output was not affordable.
+        is_exceeded: The provider billed more than was held.
+        downgraded_for: The budget, with its scope, that had a cheaper model taken; `None` for the one asked for.
+        saved_nano: nano-USD that the same usage would have cost more with the model asked for.
+    """
+
+    budgets: tuple[tuple[str, str], ...] = ()
+    amount_nano: int | None = None
+    max_tokens: int | None = None
+    is_defaulted: bool = False
+    is_clipped: bool = False
+    is_exceeded: bool = False
+    downgraded_for: tuple[str, str] | None = None
+    saved_nano: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Which budget refused a call, and why: a `DenialKind`'s value."""
+
+    budget: str
+    scope: str
+    kind: str
+    is_declared: bool
+
+
+@value
 class AttemptRecord:
     """One request to a provider, ended.
 
@@ -127,6 +164,7 @@ class AttemptRecord:
         started_s: Seconds after the start of the call.
         usage: `None` where nothing was billed and nothing reported.
         cost: `None` where the cost is not known; a cost of 0 is known to be 0.
+        held: `None` where no budget was concerned.
     """
 
     number: int
@@ -139,6 +177,7 @@ class AttemptRecord:
     failure: Failure | None = None
     usage: Usage | None = None
     cost: CostBreakdown | None = None
+    held: Held | None = None
 
     @property
     def is_unpriced(self) -> bool:
@@ -146,16 +185,30 @@ class AttemptRecord:
         return self.cost is None and self.usage is not None
 
 
-@dataclass(frozen=True, slots=True)
-class TraceRef:
-    """Where the call stands in a trace: for exemplars and logs. Hex strings, as W3C writes them."""
+class TraceRef(Protocol):
+    """Where the call stands in a trace, for exemplars and logs: an OpenTelemetry `SpanContext`, as it is.
 
-    trace_id: str
-    span_id: str
-    is_sampled: bool
+    It is read where it is shown, since most calls are shown nowhere.
+    """
+
+    @property
+    def trace_id(self) -> int:
+        """Return 128 bits."""
+
+    @property
+    def span_id(self) -> int:
+        """Return 64 bits."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether a real provider made the span."""
+
+    @property
+    def trace_flags(self) -> int:
+        """Return the flags of W3C's `traceparent`; the lowest bit says that the span is kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CallRecord:
     """Every fact of one call, after its end. One sum, from which all telemetry is written.
 
@@ -166,7 +219,8 @@ class CallRecord:
         answer: What the last attempt brought.
         usage: Summed over the attempts; `None` if there is none at all.
         cost_nano: nano-USD, summed over the attempts; `None` as soon as one of them is unpriced.
-        trace: `None` when no valid span stands for the call.
+        trace: `None` when no span stands for the call.
+        refusal: Set where a budget refused it, be it after attempts that failed.
     """
 
     request: CallRequest
@@ -180,6 +234,7 @@ class CallRecord:
     usage: Usage | None
     cost_nano: int | None
     trace: TraceRef | None = None
+    refusal: Refusal | None = None
 
     @property
     def is_unpriced(self) -> bool:
@@ -189,6 +244,8 @@ class CallRecord:
     @property
     def known_cost_nano(self) -> int:
         """nano-USD of the attempts whose price is known: for sums, where one unknown must not hide the rest."""
+        if self.cost_nano is not None:
+            return self.cost_nano
         return sum(attempt.cost.total_nano for attempt in self.attempts if attempt.cost is not None)
 
     @property

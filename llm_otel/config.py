@@ -10,10 +10,13 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from llm_otel.budget_files import TABLE
+from llm_otel.enforcement.enforcer import DEFAULT_MAX_TOKENS
 from llm_otel.errors import ConfigurationError
+from llm_otel.stores.opening import MEMORY
 
 ENV_PREFIX = "LLM_OTEL_"
 CONFIG_FILE_ENV = f"{ENV_PREFIX}CONFIG_FILE"
@@ -32,6 +35,14 @@ class Settings(BaseSettings):
 
     In the environment: names with commas between.
     """
+    ledger: str = Field(default=MEMORY, repr=False)
+    """Where budgets are kept: `memory://`, `sqlite:///spend.db`, `redis://host:6379/0`. It may hold a password."""
+    journal: Path | None = None
+    """The directory for settles that the ledger has not taken yet; the user's state directory by default."""
+    budgets_file: Path | None = None
+    """A TOML file with `[[budgets]]`, read again when it changes."""
+    default_max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=1, le=1_000_000)
+    """The output limit that is sent where a hard budget needs one and the caller gave none."""
     auto_instrument: bool = True
     """Whether plain `litellm.completion` calls inside a `traced_llm` scope are traced too."""
     warm_up: bool = False
@@ -70,12 +81,20 @@ def load_settings(arguments: dict[str, Any], config_file: str | Path | None = No
     given = {name: value for name, value in arguments.items() if value is not None}
     path = config_file or os.environ.get(CONFIG_FILE_ENV)
     in_file = _read(Path(path)) if path else {}
+    in_file.pop(TABLE, None)
     in_environment = {name for name in Settings.model_fields if os.environ.get(f"{ENV_PREFIX}{name.upper()}")}
     below = {name: value for name, value in in_file.items() if name not in in_environment}
     try:
         return Settings(**(below | given))
     except ValidationError as exc:
         raise _named(exc, given, in_environment, path) from None
+
+
+def budget_paths(settings: Settings, config_file: str | Path | None = None) -> tuple[Path, ...]:
+    """Return the files that hold budgets: the configuration itself where it does, and the one for budgets alone."""
+    path = config_file or os.environ.get(CONFIG_FILE_ENV)
+    in_config = (Path(path),) if path and TABLE in _read(Path(path)) else ()
+    return in_config if settings.budgets_file is None else (*in_config, settings.budgets_file)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The way of one call, for every entrance.
 
-    request ─► span ─► provider ─► usage ─► price ─► CallRecord ─► recorders
+    request ─► span ─► estimate ─► hold ─► provider ─► usage ─► price ─► settle ─► CallRecord ─► recorders
 
 `run` and `arun` are the same but for the `await`. What a step means is decided in `open_call`.
 """
@@ -11,9 +11,14 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from llm_otel.open_call import Instruments, OpenCall, Plan
+from llm_otel.enforcement import steps
+from llm_otel.enforcement.admission import DeniedError
+from llm_otel.open_call import OpenCall
+
+if TYPE_CHECKING:
+    from llm_otel.plan import Instruments, Plan
 
 Raw = TypeVar("Raw")
 Result = TypeVar("Result")
@@ -30,6 +35,8 @@ def run(instruments: Instruments, plan: Plan, send: Send[Raw], finish: Finish[Ra
     call, handled = OpenCall(instruments, plan), sys.exception()
     try:
         while True:
+            if (leave := call.seek_leave()) is not None:
+                call.admitted(steps.run(leave))
             call.begin_attempt()
             try:
                 with call.current_span():
@@ -40,6 +47,8 @@ def run(instruments: Instruments, plan: Plan, send: Send[Raw], finish: Finish[Ra
             else:
                 return finish(call, raw)
             instruments.clock.sleep(pause_s)
+    except DeniedError as exc:
+        raise call.denied(exc.denial) from None
     except BaseException as exc:
         call.interrupted(exc)
         raise
@@ -47,9 +56,11 @@ def run(instruments: Instruments, plan: Plan, send: Send[Raw], finish: Finish[Ra
 
 async def arun(instruments: Instruments, plan: Plan, send: AsyncSend[Raw], finish: Finish[Raw, Result]) -> Result:
     """Make one call without blocking the event loop; the deadline holds even when the provider says nothing."""
-    call, handled = OpenCall(instruments, plan), sys.exception()
+    call, handled = OpenCall(instruments, plan, may_block=False), sys.exception()
     try:
         while True:
+            if (leave := call.seek_leave()) is not None:
+                call.admitted(await steps.arun(leave))
             call.begin_attempt()
             try:
                 with call.current_span():
@@ -59,10 +70,18 @@ async def arun(instruments: Instruments, plan: Plan, send: AsyncSend[Raw], finis
             except BaseException as exc:  # noqa: BLE001
                 pause_s = call.failed(exc, handled)
             else:
-                return finish(call, raw)
+                result = finish(call, raw)
+                await call.settled()
+                return result
+            # The next attempt must find what this one held free again.
+            await call.settled()
             await instruments.clock.asleep(pause_s)
+    except DeniedError as exc:
+        raise call.denied(exc.denial) from None
     except BaseException as exc:
         call.interrupted(exc)
+        if isinstance(exc, Exception):
+            await call.settled()
         raise
 
 

@@ -19,15 +19,16 @@ import wrapt
 
 from llm_otel import drive
 from llm_otel.call import Answer
-from llm_otel.open_call import Plan
+from llm_otel.plan import Plan
 from llm_otel.providers import requests, sources
-from llm_otel.providers.loading import finish_half_imports, is_inside, litellm, traced_already
+from llm_otel.providers.loading import Inside, finish_half_imports, is_inside, litellm
 from llm_otel.providers.reading import answer_of
 from llm_otel.scope import current_scope
 from llm_otel.streams import AsyncMeteredStream, MeteredStream, StreamCourse
 from llm_otel.wiring import runtime
 
 if TYPE_CHECKING:
+    from llm_otel.enforcement.offers import Offer
     from llm_otel.open_call import OpenCall
     from llm_otel.scope import Scope
 
@@ -155,7 +156,7 @@ class _PlainCall:
         self._hides_usage = False
         if request.is_streaming:
             self._ask_for_usage(arguments)
-        self.plan = Plan(request=request, scope=scope)
+        self.plan = Plan(request=request, arguments=arguments, scope=scope)
 
     def _ask_for_usage(self, arguments: dict[str, Any]) -> None:
         """Have the stream say what it used. The chunk that says it is hidden from callers who did not ask."""
@@ -166,13 +167,22 @@ class _PlainCall:
             self._kwargs = {**self._kwargs, _OPTIONS: {**(options or {}), "include_usage": True}}
             self._hides_usage = True
 
-    def send(self, _call: OpenCall) -> Any:
-        with traced_already():
-            return self._original(*self._args, **self._kwargs)
+    def send(self, call: OpenCall) -> Any:
+        args, kwargs = self._for(call.offer)
+        with Inside():
+            return self._original(*args, **kwargs)
 
-    async def asend(self, _call: OpenCall) -> Any:
-        with traced_already():
-            return await self._original(*self._args, **self._kwargs)
+    async def asend(self, call: OpenCall) -> Any:
+        args, kwargs = self._for(call.offer)
+        with Inside():
+            return await self._original(*args, **kwargs)
+
+    def _for(self, offer: Offer | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what to call LiteLLM with: as its caller did, but for an output limit where a budget needs one."""
+        if offer is None or offer.max_tokens is None:
+            return self._args, self._kwargs
+        # By name, all of it: a limit that was given by position must not be there twice.
+        return (), requests.with_output_limit({**self.plan.arguments, **self._kwargs}, offer.max_tokens)
 
     def finish(self, call: OpenCall, raw: Any) -> Any:
         """Return what LiteLLM returned; a stream stays open, and ends the call when it ends."""

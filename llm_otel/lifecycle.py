@@ -21,7 +21,9 @@ from llm_otel.call import (
     CallRecord,
     CallRequest,
     Failure,
+    Held,
     Outcome,
+    Refusal,
     TraceRef,
 )
 
@@ -75,15 +77,16 @@ class Call:
         """How many requests have ended."""
         return len(self._attempts)
 
-    def begin_attempt(self, *, now_s: float) -> RunningAttempt:
-        """Start the next request to the provider."""
+    def begin_attempt(self, *, now_s: float, model: tuple[str, str] | None = None) -> RunningAttempt:
+        """Start the next request: to `model`, provider and name, where that is not what was asked for."""
         assert self.running is None, "one attempt at a time"
         number = len(self._attempts) + 1
+        provider, name = model or (self.request.provider, self.request.model)
         self.running = RunningAttempt(
             number=number,
             reason=AttemptReason.FIRST if number == 1 else AttemptReason.RETRY,
-            provider=self.request.provider,
-            model=self.request.model,
+            provider=provider,
+            model=name,
             started_s=now_s,
         )
         return self.running
@@ -96,6 +99,7 @@ class Call:
         failure: Failure | None,
         usage: Usage | None,
         cost: CostBreakdown | None,
+        held: Held | None = None,
     ) -> None:
         """Write down how the running request went; nothing, if there is none (the call ended in a pause)."""
         running = self.running
@@ -114,6 +118,7 @@ class Call:
                 failure=failure,
                 usage=usage,
                 cost=cost,
+                held=held,
             )
         )
 
@@ -137,9 +142,11 @@ class Call:
         answer: Answer,
         failure: Failure | None,
         trace: TraceRef | None,
+        refusal: Refusal | None = None,
     ) -> CallRecord:
         """Freeze the facts. For the winner of `claim_end`, after the last attempt was ended."""
         attempts = tuple(self._attempts)
+        usage, cost_nano = _totals(attempts)
         return CallRecord(
             request=self.request,
             outcome=outcome,
@@ -149,28 +156,26 @@ class Call:
             attempts=attempts,
             answer=answer,
             failure=failure,
-            usage=_total_usage(attempts),
-            cost_nano=_total_cost(attempts),
+            usage=usage,
+            cost_nano=cost_nano,
             trace=trace,
+            refusal=refusal,
         )
 
 
-def _total_usage(attempts: tuple[AttemptRecord, ...]) -> Usage | None:
-    if len(attempts) == 1:
-        return attempts[0].usage
+def _totals(attempts: tuple[AttemptRecord, ...]) -> tuple[Usage | None, int | None]:
+    """Sum up usage, and cost in nano-USD.
+
+    One unpriced attempt makes the whole cost unknown; attempts that billed nothing cost 0.
+    """
     total: Usage | None = None
+    nano, is_known = 0, True
     for attempt in attempts:
-        if attempt.usage is not None:
-            total = attempt.usage if total is None else total + attempt.usage
-    return total
-
-
-def _total_cost(attempts: tuple[AttemptRecord, ...]) -> int | None:
-    """Sum in nano-USD. One unpriced attempt makes the whole unknown; attempts that billed nothing cost 0."""
-    total = 0
-    for attempt in attempts:
-        if attempt.is_unpriced:
-            return None
-        if attempt.cost is not None:
-            total += attempt.cost.total_nano
-    return total
+        usage, cost = attempt.usage, attempt.cost
+        if usage is not None:
+            total = usage if total is None else total + usage
+        if cost is not None:
+            nano += cost.total_nano
+        elif usage is not None:
+            is_known = False
+    return total, nano if is_known else None

@@ -9,26 +9,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from llm_otel import tracing
-from llm_otel.call import Answer, Charge, Failure, Outcome
-from llm_otel.clock import Clock, to_datetime
+from llm_otel import semconv, tracing
+from llm_otel.budgets.matching import NOTHING
+from llm_otel.budgets.reports import alert_of
+from llm_otel.call import Answer, Charge, Failure, Held, Outcome, Refusal
+from llm_otel.clock import to_datetime
+from llm_otel.enforcement.purse import Purse
 from llm_otel.lifecycle import Call
 from llm_otel.pricing.rate import CostBreakdown
 from llm_otel.recorders import span as span_recorder
-from llm_otel.recording import Guard, record_now
-from llm_otel.routing.retry import NO_RETRY, RetryPolicy
+from llm_otel.recording import record_now
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from opentelemetry.trace import Span
 
-    from llm_otel.call import CallRecord, CallRequest, TraceRef
+    from llm_otel.budgets.denial import Denial
+    from llm_otel.budgets.ledger import Crossing
+    from llm_otel.budgets.matching import Matched
+    from llm_otel.call import CallRecord, CallRequest
+    from llm_otel.enforcement.admission import Admission
+    from llm_otel.enforcement.offers import Offer
+    from llm_otel.enforcement.steps import Step
+    from llm_otel.errors import BudgetExceededError
     from llm_otel.lifecycle import RunningAttempt
-    from llm_otel.pricing.book import PriceBook
-    from llm_otel.recorders.base import Recorder
-    from llm_otel.scope import Scope
+    from llm_otel.plan import Instruments, Plan
     from llm_otel.usage import Usage
 
 T = TypeVar("T")
@@ -39,53 +47,31 @@ FREE_FROM_CACHE = CostBreakdown(
 """What a completion costs that LiteLLM answered from its own response cache (its own figure stays the full price)."""
 
 
-class ProviderReader(Protocol):
-    """What the driver has to know of a provider's answers and errors."""
-
-    def failure_of(self, error: BaseException, handled: BaseException | None = None) -> Failure:
-        """Read an exception, apart from one that was being handled when the call began. Never raises."""
-
-    def count(self, request: CallRequest, text: str) -> Usage:
-        """Estimate the usage of a request that brought `text` before it was cut off. Never raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Instruments:
-    """What every call needs. Made once for each runtime; all of it thread-safe."""
-
-    clock: Clock
-    prices: PriceBook
-    reader: ProviderReader
-    recorders: tuple[Recorder, ...]
-    guard: Guard
-    chance: Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is to be done, and how patiently.
-
-    Attributes:
-        timeout_s: One deadline over all attempts and pauses, to the answer or to the first chunk; `None` for none.
-        to_error: Makes the error that the caller sees from the record of the failed call; `None` leaves the
-            provider's own exception as it is.
-    """
-
-    request: CallRequest
-    scope: Scope | None = None
-    retry: RetryPolicy = NO_RETRY
-    timeout_s: float | None = None
-    to_error: Callable[[CallRecord], Exception] | None = None
-
-
 class OpenCall:
     """One call between its opening and its end. Any thread may end it; the first end wins."""
 
-    __slots__ = ("_call", "_deadline_s", "_instruments", "_plan", "_span")
+    __slots__ = ("_call", "_deadline_s", "_instruments", "_plan", "_purse", "_span", "may_block", "offer")
 
-    def __init__(self, instruments: Instruments, plan: Plan, *, started: tuple[int, float] | None = None) -> None:
-        """Open the call now, or as of `started`: wall time in nanoseconds and monotonic seconds."""
+    def __init__(
+        self,
+        instruments: Instruments,
+        plan: Plan,
+        *,
+        may_block: bool = True,
+        started: tuple[int, float] | None = None,
+    ) -> None:
+        """Open a call.
+
+        Args:
+            instruments: The runtime's.
+            plan: What is to be done.
+            may_block: Whether the thread that ends it may wait for the ledger; on an event loop it may not.
+            started: Wall time in nanoseconds and monotonic seconds; now by default.
+        """
         clock = instruments.clock
+        self.may_block = may_block
+        self._purse: Purse | None = None
+        self.offer: Offer | None = None
         self._instruments = instruments
         self._plan = plan
         started_ns, started_s = started or (clock.now_ns(), clock.monotonic())
@@ -117,13 +103,19 @@ class OpenCall:
             return None
         return max(0.0, self._deadline_s - self._instruments.clock.monotonic())
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a budget concerns the request that is with the provider."""
+        return self._purse is not None and self._purse.admission is not None
+
     def current_span(self) -> AbstractContextManager[None]:
         """Make the call's span the current one, so that what happens underneath nests."""
         return nullcontext() if self._span is None else tracing.Current(self._span)
 
     def guarded(self, where: str, function: Callable[..., T], /, *args: Any) -> T | None:
         """Call a part of ours that must not break the caller's completion."""
-        return cast("T | None", self._instruments.guard.call(where, function, *args))
+        result: T | None = self._instruments.guard.call(where, function, *args)
+        return result
 
     def note_internal_error(self, where: str, error: Exception) -> None:
         """Take note of a failure of ours; in strict mode it is raised."""
@@ -131,9 +123,63 @@ class OpenCall:
 
     # --- what happens to it -------------------------------------------------------------------------------------------
 
+    def seek_leave(self) -> Generator[Step, Any, Admission] | None:
+        """Return the steps to leave for the next request, which raise `DeniedError`; `None` where none is needed."""
+        purse, plan = self._open_purse(), self._plan
+        if purse is None:
+            return None
+        return purse.seek(
+            plan.request,
+            plan.arguments,
+            at=to_datetime(self._call.started_ns),
+            left_s=self.left_s,
+            may_change_model=plan.may_change_model,
+        )
+
+    def made_without_leave(self) -> None:
+        """Note that the request is through already: its cost is booked, whatever the budgets say."""
+        if (purse := self._open_purse()) is not None:
+            at, now_s = to_datetime(self._call.started_ns), self._instruments.clock.monotonic()
+            purse.take_unasked(self._plan.request, at=at, now_s=now_s)
+
+    def _open_purse(self) -> Purse | None:
+        """Return the call's purse; `None` where no budget can concern it."""
+        enforcer = self._instruments.enforcer
+        if self._purse is None and enforcer is not None and enforcer.concerns(self._run_budgets):
+            self._purse = Purse(enforcer, self._run_budgets, self._crossed)
+        return self._purse
+
+    @property
+    def _run_budgets(self) -> Matched:
+        return NOTHING if self._plan.scope is None else self._plan.scope.run_budgets
+
+    def admitted(self, admission: Admission) -> None:
+        """Note the leave for the next request, and what it changes."""
+        assert self._purse is not None, "who has leave has sought it"
+        self._purse.admitted(admission, now_s=self._instruments.clock.monotonic())
+        self.offer = admission.offer
+
+    def denied(self, denial: Denial) -> BudgetExceededError:
+        """End the call: a budget refuses it. Return what the caller is to see."""
+        refusal = Refusal(
+            budget=denial.budget.id,
+            scope=denial.line.scope,
+            kind=denial.kind.value,
+            is_declared=all(denial.budget is not each for each in self._run_budgets.budgets),
+        )
+        self._end(Outcome.DENIED, _NO_ANSWER, Failure(error_type=semconv.ERROR_BUDGET_EXCEEDED), refusal)
+        return denial.error()
+
     def begin_attempt(self) -> RunningAttempt:
         """Note that a request is about to be sent."""
-        return self._call.begin_attempt(now_s=self._instruments.clock.monotonic())
+        offer = self.offer
+        other = (offer.asked.provider, offer.asked.model) if offer is not None and offer.is_downgraded else None
+        return self._call.begin_attempt(now_s=self._instruments.clock.monotonic(), model=other)
+
+    def lives(self) -> None:
+        """Note that the provider still answers."""
+        if self._purse is not None:
+            self._purse.lives(self._instruments.clock.monotonic())
 
     def note_content(self) -> None:
         """Note that generated content arrived."""
@@ -209,55 +255,85 @@ class OpenCall:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _end(self, outcome: Outcome, answer: Answer, failure: Failure | None) -> CallRecord | None:
+    def _end(
+        self, outcome: Outcome, answer: Answer, failure: Failure | None, refusal: Refusal | None = None
+    ) -> CallRecord | None:
         """End the call unless somebody did. Return the record to the one who ended it."""
         if not self._call.claim_end():
             return None
         now_s = self._instruments.clock.monotonic()
-        self._end_attempt(outcome, answer, failure, now_s)
-        record = self._call.record(
-            now_s=now_s,
-            outcome=outcome,
-            answer=answer,
-            failure=failure,
-            trace=self._trace_ref(),
-        )
-        record_now(lambda: self._publish(record))
+        try:
+            self._end_attempt(outcome, answer, failure, now_s)
+        finally:
+            # Ctrl-C strikes where one waits, which is for the ledger: the call is written down all the same.
+            span = self._span
+            record = self._call.record(
+                now_s=now_s,
+                outcome=outcome,
+                answer=answer,
+                failure=failure,
+                trace=None if span is None else self._instruments.guard.call("span", span.get_span_context),
+                refusal=refusal,
+            )
+            record_now(lambda: self._publish(record))
         return record
 
     def _end_attempt(self, outcome: Outcome, answer: Answer, failure: Failure | None, now_s: float) -> None:
         """Write the running attempt down. The time was read before: counting tokens is not part of it."""
-        if self._call.running is None:
-            return
         guard = self._instruments.guard
-        usage: Usage | None = guard.call("usage", self._usage, answer, failure)
+        if self._call.running is None:
+            # Struck between the leave and the request: nothing was sent.
+            guard.call("ledger", self._settle, None, None, Charge.NOTHING)
+            return
+        usage: Usage | None = answer.usage or guard.call("usage", self._estimate, answer, failure)
         cost: CostBreakdown | None = None
         if usage is not None:
             cost = guard.call("price", self._price, usage, answer)
-        self._call.end_attempt(now_s=now_s, outcome=outcome, failure=failure, usage=usage, cost=cost)
+        held: Held | None = None
+        try:
+            if self._purse is not None:
+                charge = Charge.RECEIVED if usage is not None or failure is None else failure.charge
+                held = guard.call("ledger", self._settle, usage, cost, charge)
+        finally:
+            self._call.end_attempt(now_s=now_s, outcome=outcome, failure=failure, usage=usage, cost=cost, held=held)
 
-    def _usage(self, answer: Answer, failure: Failure | None) -> Usage | None:
-        """Return what was used: as reported, else as counted here, else nothing where nothing can be billed."""
-        if answer.usage is not None:
-            return answer.usage
+    def _settle(self, usage: Usage | None, cost: CostBreakdown | None, charge: Charge) -> Held | None:
+        if self._purse is None:
+            return None
+        nano = None if cost is None else cost.total_nano
+        return self._purse.settle(usage, nano, may_be_billed=charge is not Charge.NOTHING, may_block=self.may_block)
+
+    async def settled(self) -> None:
+        """Wait until the ledger has the bill: whoever asks next finds it there. A cancel leaves it on its way."""
+        bill = None if self._purse is None else self._purse.settled
+        if bill is not None:
+            await asyncio.shield(asyncio.wrap_future(bill))
+
+    def _crossed(self, crossings: tuple[Crossing, ...]) -> None:
+        """Tell of thresholds that this call has taken spend to: on its span too, where that has not ended."""
+        assert self._instruments.enforcer is not None, "thresholds belong to budgets"
+        self._instruments.enforcer.announce(crossings)
+        for crossing in crossings:
+            self._instruments.guard.call("span", span_recorder.alert, self._span, alert_of(crossing))
+
+    def _estimate(self, answer: Answer, failure: Failure | None) -> Usage | None:
+        """Return what was used where nobody reports it: as counted here, or nothing where nothing can be billed."""
         if failure is not None and failure.charge is Charge.NOTHING:
             return None
         return self._instruments.reader.count(self._plan.request, answer.text)
 
     def _price(self, usage: Usage, answer: Answer) -> CostBreakdown | None:
-        request = self._plan.request
+        running, request = self._call.running, self._plan.request
         if answer.is_cache_hit:
             return FREE_FROM_CACHE
+        assert running is not None, "only a request is priced"
         return self._instruments.prices.price(
             usage,
-            provider=request.provider,
-            model=request.model,
-            at=to_datetime(self._call.started_ns),
+            provider=running.provider,
+            model=running.model,
+            at=self._call.started_ns / 1e9,
             service_tier=answer.service_tier or request.service_tier,
         )
-
-    def _trace_ref(self) -> TraceRef | None:
-        return None if self._span is None else self._instruments.guard.call("span", tracing.trace_ref, self._span)
 
     def _publish(self, record: CallRecord) -> None:
         guard, scope = self._instruments.guard, self._plan.scope

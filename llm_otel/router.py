@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 from llm_otel import drive
 from llm_otel.call import Answer
 from llm_otel.errors import ConfigurationError, ProviderError
-from llm_otel.open_call import Plan
+from llm_otel.plan import Plan
 from llm_otel.providers import adapter, loading, requests
 from llm_otel.providers.reading import answer_of, get
 from llm_otel.router_streams import AsyncLLMStream, LLMStream
-from llm_otel.routing.decision import explicit
-from llm_otel.routing.retry import RetryPolicy
+from llm_otel.routing.decision import downgraded, explicit
 from llm_otel.scope import Tags, current_scope, parse_tags
 from llm_otel.types import LLMConfig, LLMResponse, UsageStats
 from llm_otel.wiring import runtime
 
 if TYPE_CHECKING:
     from llm_otel.call import CallRecord
+    from llm_otel.enforcement.offers import Offer
     from llm_otel.models.resolve import ModelRef
-    from llm_otel.open_call import Instruments, OpenCall
+    from llm_otel.open_call import OpenCall
+    from llm_otel.plan import Instruments
+    from llm_otel.routing.decision import RouteDecision
 
 Messages = Sequence[Mapping[str, Any]]
 """A conversation as LiteLLM takes it: `[{"role": "user", "content": "Hello!"}]`."""
@@ -98,8 +100,10 @@ class LLMRouter:
         )
         plan = Plan(
             request=request,
+            arguments=arguments,
+            may_change_model=True,
             scope=scope,
-            retry=RetryPolicy(max_attempts=1 + config.max_retries),
+            retry=template.retry,
             timeout_s=config.timeout_s,
             to_error=provider_error,
         )
@@ -127,19 +131,28 @@ class Job:
 
     def send(self, call: OpenCall) -> Any:
         """Send one attempt."""
-        return adapter.complete(self._arguments, timeout_s=call.left_s)
+        return adapter.complete(self._for(call.offer), timeout_s=call.left_s)
 
     async def asend(self, call: OpenCall) -> Any:
         """Send one attempt."""
-        return await adapter.acomplete(self._arguments, timeout_s=call.left_s)
+        return await adapter.acomplete(self._for(call.offer), timeout_s=call.left_s)
 
     def open(self, call: OpenCall) -> adapter.Opened:
         """Send one attempt of a stream."""
-        return adapter.open_stream(self._arguments, self._ref, timeout_s=self._silence_s(call))
+        return adapter.open_stream(self._for(call.offer), self._ref, timeout_s=self._silence_s(call))
 
     async def aopen(self, call: OpenCall) -> adapter.Opened:
         """Send one attempt of a stream."""
-        return await adapter.aopen_stream(self._arguments, self._ref, timeout_s=self._silence_s(call))
+        return await adapter.aopen_stream(self._for(call.offer), self._ref, timeout_s=self._silence_s(call))
+
+    def _for(self, offer: Offer | None) -> dict[str, Any]:
+        """Return the arguments to send: with another model, or another output limit, where a budget asked for it."""
+        if offer is None:
+            return self._arguments
+        arguments = self._arguments
+        if offer.is_downgraded:
+            arguments, self._ref = requests.for_model(self._config, arguments, offer.asked.provider, offer.asked.model)
+        return arguments if offer.max_tokens is None else requests.with_output_limit(arguments, offer.max_tokens)
 
     def _silence_s(self, call: OpenCall) -> float:
         """Return the longest silence: HTTP clients know one limit for all waits, that for the first chunk included."""
@@ -156,21 +169,30 @@ class Job:
 
     def response(self, record: CallRecord, raw: Any) -> LLMResponse:
         """Build what the user gets."""
-        request, answer = record.request, record.answer
+        answer, decision = record.answer, _decision(record)
         choices = get(raw, "choices")
         message = get(choices[0], "message") if choices else None
         content = get(message, "content")
         return LLMResponse(
             content=content if isinstance(content, str) else (answer.text if raw is None else ""),
-            provider=request.provider,
-            model=answer.response_model or request.model,
+            provider=decision.provider,
+            model=answer.response_model or decision.model,
             usage=UsageStats.of(record),
             latency_ms=record.duration_s * 1000,
             finish_reason=answer.finish_reasons[0] if answer.finish_reasons else None,
             tool_calls=tuple(get(message, "tool_calls") or ()),
-            decision=explicit(request.model, request.provider),
+            decision=decision,
             raw=raw,
         )
+
+
+def _decision(record: CallRecord) -> RouteDecision:
+    """Return why the model of the last attempt was chosen."""
+    asked = (record.request.provider, record.request.model)
+    last = record.attempts[-1] if record.attempts else None
+    if last is None or last.held is None or last.held.downgraded_for is None:
+        return explicit(asked[1], asked[0])
+    return downgraded(asked, (last.provider, last.model), last.held.downgraded_for[0])
 
 
 def provider_error(record: CallRecord) -> ProviderError:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llm_otel.call import CallRecord
-    from llm_otel.open_call import Instruments, OpenCall, Plan
+    from llm_otel.open_call import OpenCall
+    from llm_otel.plan import Instruments, Plan
     from llm_otel.providers.adapter import Opened
     from llm_otel.types import LLMResponse
 

@@ -14,11 +14,13 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from llm_otel.budgets.matching import NOTHING
 from llm_otel.call import NO_TAGS
 from llm_otel.errors import ConfigurationError
 from llm_otel.money import usd
 
 if TYPE_CHECKING:
+    from llm_otel.budgets.matching import Matched
     from llm_otel.call import CallRecord
 
 Tags = Mapping[str, str] | Iterable[str]
@@ -33,19 +35,21 @@ def parse_tags(tags: Tags | None) -> Mapping[str, str]:
     """
     if not tags:
         return NO_TAGS
-    if isinstance(tags, str) or not isinstance(tags, Iterable):
-        example = [tags] if isinstance(tags, str) else ["team:search"]
-        raise ConfigurationError("tags", tags, f"a mapping such as {{'team': 'search'}}, or a list such as {example!r}")
-    if isinstance(tags, (dict, Mapping)):
-        pairs: Iterable[tuple[object, object]] = tags.items()
-    else:
-        pairs = (_split(tag) for tag in tags)
     parsed: dict[str, str] = {}
-    for key, value in pairs:
+    for key, value in _pairs(tags):
         if not isinstance(key, str) or not isinstance(value, str) or not key:
             raise ConfigurationError("tags", {key: value}, "names and values are strings, and a name is not empty")
         parsed[key] = value
     return MappingProxyType(parsed)
+
+
+def _pairs(tags: Tags) -> Iterable[tuple[object, object]]:
+    if isinstance(tags, (dict, Mapping)):
+        return tags.items()
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        example = [tags] if isinstance(tags, str) else ["team:search"]
+        raise ConfigurationError("tags", tags, f"a mapping such as {{'team': 'search'}}, or a list such as {example!r}")
+    return (_split(tag) for tag in tags)
 
 
 def _split(tag: object) -> tuple[str, str]:
@@ -72,10 +76,20 @@ _NOTHING = Totals()
 class Scope:
     """One run of a traced function or block. Thread-safe; readable while it runs and after it ended."""
 
-    __slots__ = ("_lock", "_totals", "name", "parent", "tags")
+    __slots__ = ("_lock", "_totals", "name", "parent", "run_budgets", "tags")
 
-    def __init__(self, name: str, tags: Mapping[str, str] = NO_TAGS, parent: Scope | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        tags: Mapping[str, str] = NO_TAGS,
+        parent: Scope | None = None,
+        *,
+        budget: Matched | None = None,
+    ) -> None:
+        """Open a scope; `budget` is one for this run alone, beside those of the runs around it."""
         self.name = name
+        around = NOTHING if parent is None else parent.run_budgets
+        self.run_budgets: Matched = around if budget is None else around.joined(budget)
         self.parent = parent
         self.tags: Mapping[str, str] = MappingProxyType({**parent.tags, **tags}) if parent else tags
         self._totals = _NOTHING

@@ -95,6 +95,26 @@ TOTAL_COST_USD = "llm_otel.total.cost_usd"
 TOTAL_COST_NANO_USD = "llm_otel.total.cost.nano_usd"
 TOTAL_UNPRICED_CALLS = "llm_otel.total.unpriced_calls"
 
+BUDGET_IDS = "llm_otel.budget.ids"
+BUDGET_HELD_NANO_USD = "llm_otel.budget.held.nano_usd"
+BUDGET_DENIED_BY = "llm_otel.budget.denied_by"
+BUDGET_DENIED_SCOPE = "llm_otel.budget.denied_scope"
+BUDGET_DENIAL_KIND = "llm_otel.budget.denial_kind"
+BUDGET_DOWNGRADED_FOR = "llm_otel.budget.downgraded_for"
+BUDGET_DOWNGRADED_TO = "llm_otel.budget.downgraded_to"
+ESTIMATE_EXCEEDED = "llm_otel.estimate.exceeded"
+MAX_TOKENS_DEFAULTED = "llm_otel.max_tokens.defaulted"
+MAX_TOKENS_CLIPPED = "llm_otel.max_tokens.clipped"
+EVENT_BUDGET_ALERT = "llm_otel.budget.alert"
+"""An event on the span of the call that took spend to a threshold."""
+ALERT_BUDGET = "llm_otel.alert.budget"
+ALERT_SCOPE = "llm_otel.alert.scope"
+ALERT_FRACTION = "llm_otel.alert.fraction"
+ALERT_SPENT_USD = "llm_otel.alert.spent_usd"
+ALERT_LIMIT_USD = "llm_otel.alert.limit_usd"
+ERROR_BUDGET_EXCEEDED = "budget_exceeded"
+"""`error.type` of a call that a budget refused."""
+
 # --- metrics ----------------------------------------------------------------------------------------------------------
 LABEL_PROVIDER = "provider"
 LABEL_MODEL = "model"
@@ -102,6 +122,10 @@ LABEL_OPERATION = "operation"
 LABEL_OUTCOME = "outcome"
 LABEL_REASON = "reason"
 LABEL_TOKEN_TYPE = "token_type"  # noqa: S105  # a label's name; nothing secret
+LABEL_BUDGET = "budget"
+LABEL_SCOPE = "scope"
+LABEL_STATE = "state"
+_BUDGET_LABELS = (LABEL_BUDGET, LABEL_SCOPE)
 LABEL_RECORDER = "recorder"
 LABEL_VERSION = "version"
 LABEL_LITELLM_VERSION = "litellm_version"
@@ -257,6 +281,86 @@ PRICE_AGE = MetricSpec(
     is_per_model=False,
 )
 
+BUDGET_LIMIT = MetricSpec(
+    "llm_otel_budget_limit_usd",
+    "llm_otel.budget.limit.usd",
+    "{USD}",
+    "What may be spent in one window of a budget.",
+    _BUDGET_LABELS,
+    is_per_model=False,
+)
+BUDGET_SPENT = MetricSpec(
+    "llm_otel_budget_spent_usd",
+    "llm_otel.budget.spent.usd",
+    "{USD}",
+    "Spend in the running window of a budget, as the ledger has it.",
+    _BUDGET_LABELS,
+    is_per_model=False,
+)
+BUDGET_HELD = MetricSpec(
+    "llm_otel_budget_held_usd",
+    "llm_otel.budget.held.usd",
+    "{USD}",
+    "Set aside for calls in flight, as the ledger has it.",
+    _BUDGET_LABELS,
+    is_per_model=False,
+)
+BUDGET_RESET_TIMESTAMP = MetricSpec(
+    "llm_otel_budget_reset_timestamp_seconds",
+    "llm_otel.budget.reset_timestamp",
+    "s",
+    "When the running window of a budget ends, in seconds since the epoch; absent for a lifetime.",
+    _BUDGET_LABELS,
+    is_per_model=False,
+)
+BUDGET_WINDOW = MetricSpec(
+    "llm_otel_budget_window_seconds",
+    "llm_otel.budget.window",
+    "s",
+    "The length of the running window of a budget; absent for a lifetime.",
+    _BUDGET_LABELS,
+    is_per_model=False,
+)
+BUDGET_SCOPES = MetricSpec(
+    "llm_otel_budget_scopes",
+    "llm_otel.budget.scopes",
+    "{scope}",
+    "Scopes of a budget that is split by what is no label, by how much of their limit is spent.",
+    (LABEL_BUDGET, LABEL_STATE),
+    is_per_model=False,
+)
+BUDGET_SPEND = MetricSpec(
+    "llm_otel_budget_spend_usd_total",
+    "llm_otel.budget.spend.usd",
+    "{USD}",
+    "Spend of this process that was charged to a budget.",
+    _BUDGET_LABELS,
+    is_per_model=False,
+)
+BUDGET_DENIALS = MetricSpec(
+    "llm_otel_budget_denials_total",
+    "llm_otel.budget.denials",
+    "{request}",
+    "Completions that a budget refused.",
+    (*_BUDGET_LABELS, LABEL_REASON),
+    is_per_model=False,
+)
+BUDGET_DOWNGRADES = MetricSpec(
+    "llm_otel_budget_downgrades_total",
+    "llm_otel.budget.downgrades",
+    "{request}",
+    "Requests that went to a cheaper model because of a budget.",
+    _BUDGET_LABELS,
+    is_per_model=False,
+)
+LEDGER_UP = MetricSpec(
+    "llm_otel_ledger_up",
+    "llm_otel.ledger.up",
+    "",
+    "Whether the ledger of the budgets answered this scrape: 1 or 0. While it does not, their gauges are absent.",
+    is_per_model=False,
+)
+
 PER_MODEL_METRICS = (
     REQUESTS,
     ATTEMPTS,
@@ -271,10 +375,16 @@ PER_MODEL_METRICS = (
     REQUEST_COST,
     REQUESTS_IN_FLIGHT,
 )
-METRICS = (*PER_MODEL_METRICS, INTERNAL_ERRORS, BUILD_INFO, PRICE_AGE)
+BUDGET_GAUGES = (BUDGET_LIMIT, BUDGET_SPENT, BUDGET_HELD, BUDGET_RESET_TIMESTAMP, BUDGET_WINDOW, BUDGET_SCOPES)
+"""Read from the ledger at each scrape, and the same from every process that shares it."""
+BUDGET_COUNTERS = (BUDGET_SPEND, BUDGET_DENIALS, BUDGET_DOWNGRADES)
+METRICS = (*PER_MODEL_METRICS, INTERNAL_ERRORS, BUILD_INFO, PRICE_AGE, LEDGER_UP, *BUDGET_GAUGES, *BUDGET_COUNTERS)
 
 SAVED_BY_PROMPT_CACHE = "prompt_cache"
 SAVED_BY_RESPONSE_CACHE = "response_cache"
+SAVED_BY_DOWNGRADE = "downgrade"
+ALL_SCOPES_LABEL = "__all__"
+"""The scope of a budget that is split by what is no label, such as users: one series for all of them."""
 
 # --- headers that providers answer with -------------------------------------------------------------------------------
 HEADER_RETRY_AFTER = "retry-after"

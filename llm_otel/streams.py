@@ -3,10 +3,15 @@
 The proxies are classes, not generators: a generator that was never started runs no `finally`, and one that is dropped
 may be closed on another thread. What happens in each case stands in `StreamCourse`; sync and async only differ in how
 they wait.
+
+Whatever ends a stream closes its source. LiteLLM leaves the response of a stream that was read to its end, or that
+broke, to the garbage collector; and where that runs while httpcore holds the lock of its pool, which closing a response
+takes too, the thread waits for itself.
 """
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -35,7 +40,7 @@ class ProviderStream(Protocol):
 class StreamCourse:
     """What the chunks and the end of one stream mean for its call."""
 
-    __slots__ = ("_call", "_has_begun", "_has_content", "_hides_usage", "_source", "reader", "record")
+    __slots__ = ("_call", "_has_begun", "_has_content", "_hides_usage", "_is_held", "_source", "reader", "record")
 
     def __init__(self, call: OpenCall, source: ProviderStream, *, hides_usage: bool) -> None:
         """Follow a stream whose caller did not ask for the usage chunk, where `hides_usage`."""
@@ -45,11 +50,14 @@ class StreamCourse:
         self._hides_usage = hides_usage
         self._has_begun = False
         self._has_content = False
+        self._is_held = call.is_held
         self.record: CallRecord | None = None
 
     def received(self, chunk: Any) -> bool:
         """Note a chunk; return whether the caller is to see it."""
         self._has_begun = True
+        if self._is_held:
+            self._call.lives()
         try:
             kind = self.reader.feed(chunk)
         # Whatever a chunk holds: the caller gets it.
@@ -78,6 +86,8 @@ class StreamCourse:
         """End the call: the consumer broke off, closed the stream or dropped it. A finished answer stays a success."""
         if self._call.is_over:
             return
+        # The garbage collector may be what lets go, in the middle of anything.
+        self._call.may_block = False
         end = self._call.succeeded if self.reader.is_complete else self._call.abandoned
         self._ended(end(self._answer()))
 
@@ -87,6 +97,10 @@ class StreamCourse:
             self.let_go()
         elif not self._call.is_over:
             self._ended(self._call.cancelled(error, self._answer()))
+
+    async def settled(self) -> None:
+        """Wait until the ledger has the bill."""
+        await self._call.settled()
 
     def _answer(self) -> Any:
         return self.reader.answer(has_reported_usage=self._source.has_reported_usage())
@@ -98,7 +112,7 @@ class StreamCourse:
 class MeteredStream:
     """A sync stream that ends its call exactly once, also when it is garbage-collected."""
 
-    __slots__ = ("__weakref__", "_close", "_course", "_finalizer", "_first", "_source")
+    __slots__ = ("__weakref__", "_close", "_course", "_finalizer", "_first", "_is_over", "_source")
 
     def __init__(
         self, source: Iterator[Any], course: StreamCourse, *, first: list[Any], close: Callable[[], None]
@@ -108,21 +122,26 @@ class MeteredStream:
         self._course = course
         self._first = first
         self._close = close
+        self._is_over = False
         self._finalizer = weakref.finalize(self, course.let_go)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
+        if self._is_over:
+            raise StopIteration
         course = self._course
         while True:
             try:
                 chunk = self._first.pop(0) if self._first else next(self._source)
             except StopIteration:
                 course.exhausted()
+                self._hang_up()
                 raise
             except BaseException as exc:
                 course.broken(exc)
+                self._hang_up()
                 raise
             if course.received(chunk):
                 return chunk
@@ -130,13 +149,17 @@ class MeteredStream:
     def close(self) -> None:
         """Stop here: end the call and hang up."""
         self._course.let_go()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._is_over = True
         self._close()
 
 
 class AsyncMeteredStream:
     """An async stream that ends its call exactly once, also when its task is cancelled or it is garbage-collected."""
 
-    __slots__ = ("__weakref__", "_aclose", "_course", "_finalizer", "_first", "_source")
+    __slots__ = ("__weakref__", "_aclose", "_course", "_finalizer", "_first", "_is_over", "_source")
 
     def __init__(
         self,
@@ -151,19 +174,34 @@ class AsyncMeteredStream:
         self._course = course
         self._first = first
         self._aclose = aclose
+        self._is_over = False
         self._finalizer = weakref.finalize(self, course.let_go)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
+        if self._is_over:
+            raise StopAsyncIteration
         course = self._course
         while True:
             try:
                 chunk = self._first.pop(0) if self._first else await anext(self._source)
             except StopAsyncIteration:
                 course.exhausted()
+                await self._hang_up()
+                await course.settled()
                 raise
+            except Exception as exc:
+                course.broken(exc)
+                await self._hang_up()
+                await course.settled()
+                raise
+            except asyncio.CancelledError as exc:
+                course.broken(exc)
+                await self._hang_up()
+                raise
+            # The coroutine is thrown away, or the program stops: nobody is left to wait.
             except BaseException as exc:
                 course.broken(exc)
                 raise
@@ -173,4 +211,9 @@ class AsyncMeteredStream:
     async def aclose(self) -> None:
         """Stop here: end the call and hang up."""
         self._course.let_go()
+        await self._hang_up()
+        await self._course.settled()
+
+    async def _hang_up(self) -> None:
+        self._is_over = True
         await self._aclose()

@@ -15,7 +15,6 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from llm_otel import semconv
-from llm_otel.call import TraceRef
 from llm_otel.versions import OURS, version_of
 
 if TYPE_CHECKING:
@@ -83,15 +82,3 @@ def mark_failed(span: Span, error_type: str, description: str | None = None) -> 
     """Set the status ERROR and `error.type`. Success leaves the status unset, as the conventions ask."""
     span.set_attribute(semconv.ERROR_TYPE, error_type)
     span.set_status(Status(StatusCode.ERROR, description))
-
-
-def trace_ref(span: Span) -> TraceRef | None:
-    """Say where the span stands; `None` without a real provider."""
-    context = span.get_span_context()
-    if not context.is_valid:
-        return None
-    return TraceRef(
-        trace.format_trace_id(context.trace_id),
-        trace.format_span_id(context.span_id),
-        context.trace_flags.sampled,
-    )

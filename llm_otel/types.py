@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
 
 from llm_otel.errors import ConfigurationError
 from llm_otel.models.entry import ModelCapability
@@ -16,10 +25,12 @@ from llm_otel.models.providers import LLMProvider
 from llm_otel.money import parse_usd, usd
 from llm_otel.routing.decision import RouteDecision
 from llm_otel.semconv import TokenType
+from llm_otel.usage import Usage
 
 if TYPE_CHECKING:
     from llm_otel.call import CallRecord
 
+_NO_USAGE = Usage()
 _INPUT_TYPES = (TokenType.INPUT, TokenType.CACHE_READ, TokenType.CACHE_WRITE)
 _OUTPUT_TYPES = (TokenType.OUTPUT, TokenType.REASONING)
 _OURS = frozenset({"model", "messages", "stream", "timeout", "max_retries", "num_retries", "fallbacks"})
@@ -34,6 +45,37 @@ def _as_given(value: Any) -> LLMProvider | str | None:
     if value is None or isinstance(value, str):
         return value
     raise ValueError("an LLMProvider, the id of a LiteLLM provider, or None to tell it from the model")
+
+
+class _Options(Mapping[str, Any]):
+    """Options that stay as they are: what a configuration sends is worked out once, and a change would be lost."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, Any] | None = None) -> None:
+        self._items = dict(items or {})
+
+    def __getitem__(self, name: str) -> Any:
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+def _as_options(value: Any) -> _Options:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError("a dictionary, each of whose keys is a string")
+    return _Options(value)
+
+
+def _as_address(value: str) -> str:
+    address = urlsplit(value)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError("an address that begins with http:// or https://, such as 'http://localhost:8080/v1'")
+    return value
 
 
 class _Checked(BaseModel):
@@ -89,31 +131,33 @@ class LLMConfig(_Checked):
     """With or without LiteLLM's prefix: `gpt-4o-mini`, `anthropic/claude-3-haiku-20240307`."""
     provider: Annotated[LLMProvider | str | None, PlainValidator(_as_given)] = None
     """An `LLMProvider` or the id of any provider of LiteLLM; `None`: told from the model."""
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    max_tokens: int | None = Field(default=None, gt=0)
+    temperature: float | None = Field(default=None, strict=True, ge=0, le=2)
+    top_p: float | None = Field(default=None, strict=True, ge=0, le=1)
+    max_tokens: int | None = Field(default=None, strict=True, gt=0)
     stop: str | list[str] | None = None
-    seed: int | None = None
-    n: int | None = Field(default=None, gt=0)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    seed: int | None = Field(default=None, strict=True)
+    n: int | None = Field(default=None, strict=True, gt=0)
+    frequency_penalty: float | None = Field(default=None, strict=True, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, strict=True, ge=-2, le=2)
     response_format: Any = None
     """`{"type": "json_object"}`, a JSON schema, or a pydantic model, as LiteLLM takes them."""
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     reasoning_effort: str | None = None
     service_tier: str | None = None
-    api_base: str | None = None
+    api_base: Annotated[str, AfterValidator(_as_address)] | None = None
     """The address of the server, instead of the provider's usual one or the environment's."""
     api_key: str | None = Field(default=None, repr=False)
-    timeout_s: float = Field(default=120.0, gt=0, allow_inf_nan=False)
+    timeout_s: float = Field(default=120.0, strict=True, gt=0, allow_inf_nan=False)
     """One deadline in seconds for all attempts and pauses, up to the answer, or up to the first chunk of a stream."""
-    stream_idle_timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    stream_idle_timeout_s: float = Field(default=60.0, strict=True, gt=0, allow_inf_nan=False)
     """The longest silence of a stream in seconds, the one before its first chunk included."""
-    max_retries: int = Field(default=2, ge=0)
+    max_retries: int = Field(default=2, strict=True, ge=0)
     """Requests beyond the first, made only where one may help. LiteLLM's and the SDKs' own retries are off."""
-    extra: dict[str, Any] = Field(default_factory=dict, repr=False)
-    """Anything else that `litellm.completion` takes."""
+    extra: Annotated[Mapping[str, Any], PlainValidator(_as_options), PlainSerializer(dict)] = Field(
+        default_factory=_Options, repr=False
+    )
+    """Anything else that `litellm.completion` takes; copied, and read-only."""
 
     capability: ModelCapability | None = None
     """Not available yet: routing by capability."""
@@ -158,25 +202,29 @@ class UsageStats(BaseModel):
     @classmethod
     def of(cls, record: CallRecord) -> UsageStats:
         """Take the numbers of an ended call."""
-        usage = record.usage
+        usage = record.usage or _NO_USAGE
         is_known = record.cost_nano is not None
         return cls(
-            input_tokens=usage.input_tokens if usage else 0,
-            output_tokens=usage.output_tokens if usage else 0,
-            total_tokens=usage.total_tokens if usage else 0,
-            cache_read_tokens=usage.cache_read_tokens if usage else 0,
-            cache_write_tokens=usage.cache_write_tokens if usage else 0,
-            reasoning_tokens=usage.reasoning_tokens if usage else 0,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            total_tokens=usage.input_tokens + usage.output_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
             input_cost_usd=_cost_of(record, _INPUT_TYPES) if is_known else None,
             output_cost_usd=_cost_of(record, _OUTPUT_TYPES) if is_known else None,
             total_cost_usd=usd(record.cost_nano) if record.cost_nano is not None else None,
-            estimated=usage.is_estimated if usage else False,
+            estimated=usage.is_estimated,
         )
 
 
 def _cost_of(record: CallRecord, kinds: tuple[TokenType, ...]) -> Decimal:
-    costs = (attempt.cost for attempt in record.attempts)
-    return usd(sum(cost.parts.get(kind, 0) for cost in costs if cost is not None for kind in kinds))
+    nano = 0
+    for attempt in record.attempts:
+        if attempt.cost is not None:
+            for kind in kinds:
+                nano += attempt.cost.parts.get(kind, 0)
+    return usd(nano)
 
 
 class LLMResponse(BaseModel):

@@ -9,11 +9,11 @@ add up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from llm_otel.semconv import TokenType
+from llm_otel.values import value
 
 MAX_TOKENS = 10**12
 """A count above this is garbage: no provider bills a trillion tokens at once, and costs must fit 64 bits."""
@@ -58,7 +58,7 @@ TOKEN_TYPES: tuple[TokenType, ...] = (
 """The type that each `Kind` is reported under, by its value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Usage:
     """Inclusive counts of one completion. Build it with `Usage.of`, which takes whatever a provider sent.
 
@@ -119,12 +119,17 @@ class Usage:
         """
         input_ = _count(input_tokens)
         output = _count(output_tokens)
-        cache_read = min(_count(cache_read_tokens), input_)
-        write_1h = _count(cache_write_1h_tokens)
-        write = min(_count(cache_write_tokens) or write_1h, input_ - cache_read)
-        reasoning = min(_count(reasoning_tokens), output)
-        audio = min(_count(input_audio_tokens), input_)
-        output_audio = min(_count(output_audio_tokens), output - reasoning)
+        cached = (cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, cache_read_audio_tokens)
+        not_text = (input_audio_tokens, input_image_tokens, output_audio_tokens, output_image_tokens)
+        parts = (*cached, reasoning_tokens, *not_text, web_searches)
+        if not any(parts):
+            return cls(input_tokens=input_, output_tokens=output, is_estimated=is_estimated)
+        cache_read, write, write_1h, read_audio, reasoning, audio, image, spoken, drawn, searches = map(_count, parts)
+        cache_read = min(cache_read, input_)
+        write = min(write or write_1h, input_ - cache_read)
+        reasoning = min(reasoning, output)
+        audio = min(audio, input_)
+        spoken = min(spoken, output - reasoning)
         return cls(
             input_tokens=input_,
             output_tokens=output,
@@ -133,11 +138,11 @@ class Usage:
             cache_write_1h_tokens=min(write_1h, write),
             reasoning_tokens=reasoning,
             input_audio_tokens=audio,
-            cache_read_audio_tokens=min(_count(cache_read_audio_tokens), audio, cache_read),
-            input_image_tokens=min(_count(input_image_tokens), input_ - audio),
-            output_audio_tokens=output_audio,
-            output_image_tokens=min(_count(output_image_tokens), output - reasoning - output_audio),
-            web_searches=_count(web_searches),
+            cache_read_audio_tokens=min(read_audio, audio, cache_read),
+            input_image_tokens=min(image, input_ - audio),
+            output_audio_tokens=spoken,
+            output_image_tokens=min(drawn, output - reasoning - spoken),
+            web_searches=searches,
             is_estimated=is_estimated,
         )
 

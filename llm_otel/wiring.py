@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from prometheus_client import CollectorRegistry
 
     from llm_otel.assembly import Runtime
+    from llm_otel.budgets.budget import Budget
+    from llm_otel.budgets.reports import BudgetAlert
     from llm_otel.recorders.tracker import UsageTracker
 
 _lock = threading.Lock()
@@ -35,17 +39,22 @@ def _make_default() -> Runtime:
         return _runtime
 
 
-def _make(
-    arguments: dict[str, Any], *, registry: CollectorRegistry | None = None, config_file: str | Path | None = None
-) -> Runtime:
+def _make(arguments: dict[str, Any], *, config_file: str | Path | None = None, **parts: Any) -> Runtime:
     from llm_otel.assembly import Runtime
-    from llm_otel.config import load_settings
+    from llm_otel.config import budget_paths, load_settings
 
-    return Runtime(load_settings(arguments, config_file), registry=registry)
+    settings = load_settings(arguments, config_file)
+    return Runtime(settings, budget_paths=budget_paths(settings, config_file), **parts)
 
 
-def configure(
+def configure(  # noqa: PLR0913  # every argument is a setting with a default
     *,
+    budgets: Iterable[Budget] = (),
+    ledger: str | None = None,
+    journal: str | Path | None = None,
+    budgets_file: str | Path | None = None,
+    default_max_tokens: int | None = None,
+    on_budget_alert: Callable[[BudgetAlert], None] | None = None,
     tag_labels: Any = None,
     registry: CollectorRegistry | None = None,
     auto_instrument: bool | None = None,
@@ -58,6 +67,13 @@ def configure(
     What is not given here is read from `LLM_OTEL_*` variables, then from the TOML file.
 
     Args:
+        budgets: Limits on spend; those of `[[budgets]]` tables in the TOML files are in force beside them.
+        ledger: Where spend and holds are kept: `memory://` (this process; the default), `sqlite:///spend.db` (the
+            processes of this machine) or `redis://host:6379/0` (a fleet).
+        journal: The directory for bills that the ledger has not taken yet; the user's state directory by default.
+        budgets_file: A TOML file with `[[budgets]]`; a change to it is in force within a second or two.
+        default_max_tokens: The output limit that is sent where a hard budget needs one and the caller gave none.
+        on_budget_alert: Called once when spend first reaches a threshold of a budget, in whichever thread notices.
         tag_labels: Tags that become metric labels, by default `team` and `feature`: names, or a mapping of name to
             declared values (their series exist from the start) or to a cap on distinct values (50 by default).
         registry: The Prometheus registry to record into; prometheus_client's default one by default.
@@ -70,8 +86,11 @@ def configure(
         ConfigurationError: A value cannot be used; it names the value and where it came from.
     """
     global _runtime  # noqa: PLW0603  # the one variable of the library
-    arguments = {"tag_labels": tag_labels, "auto_instrument": auto_instrument, "warm_up": warm_up, "strict": strict}
-    made = _make(arguments, registry=registry, config_file=config_file)
+    given = {
+        "ledger": ledger, "journal": journal, "budgets_file": budgets_file, "default_max_tokens": default_max_tokens,
+        "tag_labels": tag_labels, "auto_instrument": auto_instrument, "warm_up": warm_up, "strict": strict,
+    }  # fmt: skip
+    made = _make(given, config_file=config_file, registry=registry, budgets=budgets, on_budget_alert=on_budget_alert)
     with _lock:
         _runtime = made
     if made.settings.warm_up:

@@ -34,7 +34,7 @@ VENDORS = {
     "pydantic": {"types", "models", "routing", "config"},
     "pydantic_settings": {"config"},
     "redis": {"stores"},
-    "rich": {"cli", "demo"},
+    "rich": {"cli", "demo", "drawing"},
     "typer": {"cli"},
     "wrapt": {"streams", "traced", "intercept"},
 }

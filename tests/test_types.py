@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from decimal import Decimal
 from typing import Any
 
@@ -32,33 +34,50 @@ BAD = [
     ("temperature", 2.1, "less than or equal to 2"),
     ("temperature", float("nan"), "than or equal to"),
     ("temperature", "hot", "number"),
+    ("temperature", "0.7", "number"),
+    ("temperature", True, "number"),
     ("top_p", 1.5, "less than or equal to 1"),
     ("top_p", -1, "greater than or equal to 0"),
     ("max_tokens", 0, "greater than 0"),
     ("max_tokens", -5, "greater than 0"),
     ("max_tokens", 1.5, "integer"),
     ("max_tokens", "many", "integer"),
+    ("max_tokens", "10", "integer"),
+    ("max_tokens", 10.0, "integer"),
+    ("max_tokens", True, "integer"),
     ("stop", 7, "string"),
     ("stop", [7], "string"),
     ("seed", 1.5, "integer"),
+    ("seed", True, "integer"),
     ("n", 0, "greater than 0"),
+    ("n", True, "integer"),
     ("frequency_penalty", 3, "less than or equal to 2"),
+    ("frequency_penalty", True, "number"),
     ("presence_penalty", -3, "greater than or equal to -2"),
+    ("presence_penalty", "1", "number"),
     ("tools", "search", "list"),
     ("tools", ["search"], "dictionary"),
     ("tool_choice", 7, "string"),
     ("reasoning_effort", 7, "string"),
     ("service_tier", 7, "string"),
     ("api_base", 7, "string"),
+    ("api_base", "", "http://"),
+    ("api_base", "localhost:8080", "http://"),
+    ("api_base", "ftp://localhost", "http://"),
+    ("api_base", "http:///v1", "http://"),
+    ("api_base", "http://[broken", "IPv6"),
     ("api_key", 7, "string"),
     ("timeout_s", 0, "greater than 0"),
     ("timeout_s", -1, "greater than 0"),
     ("timeout_s", float("inf"), "finite"),
     ("timeout_s", float("nan"), "finite"),
     ("timeout_s", None, "number"),
+    ("timeout_s", True, "number"),
+    ("timeout_s", "60", "number"),
     ("stream_idle_timeout_s", 0, "greater than 0"),
     ("max_retries", -1, "greater than or equal to 0"),
     ("max_retries", 1.5, "integer"),
+    ("max_retries", True, "integer"),
     ("extra", [], "dictionary"),
     ("extra", {1: 2}, "string"),
     ("capability", "genius", "simple"),
@@ -193,6 +212,29 @@ def test_a_configuration_does_not_change():
     variant = config.model_copy(update={"temperature": 1.0})
 
     assert (0.7, 1.0, "gpt-4o-mini") == (config.temperature, variant.temperature, variant.model)
+
+
+def test_options_do_not_change_either():
+    """Neither by way of the dictionary that was given, nor by way of the field: the change would not be sent."""
+    given = {"user": "u1"}
+    config = LLMConfig(model="gpt-4o-mini", extra=given)
+    given["user"] = "u2"
+    with pytest.raises(TypeError):
+        config.extra["user"] = "u3"
+
+    assert {"user": "u1"} == config.extra
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda config: pickle.loads(pickle.dumps(config)), LLMConfig.model_copy],
+)
+def test_a_configuration_can_be_copied_whole(copied):
+    """It may go to another process."""
+    config = LLMConfig(model="gpt-4o-mini", api_base="http://localhost:8080/v1", extra={"user": "u1"})
+
+    assert config == copied(config)
+    assert {"user": "u1"} == copied(config).model_dump()["extra"]
 
 
 # --- what comes back --------------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from llm_otel.call import CallRequest
 from llm_otel.clock import SystemClock
 from llm_otel.config import Settings
 from llm_otel.errors import ConfigurationError
-from llm_otel.open_call import OpenCall, Plan
+from llm_otel.open_call import OpenCall
+from llm_otel.plan import Plan
 from llm_otel.scope import Scope
 from llm_otel.wiring import configure, metrics_registry, runtime, tracker
 

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from llm_otel.cli.budgets import budgets
 from llm_otel.cli.demo import demo
+from llm_otel.cli.exporter import exporter
 from llm_otel.cli.models import models
 from llm_otel.cli.price import price
 from llm_otel.errors import LLMOtelError
@@ -32,7 +34,7 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     name="llm-otel",
-    help="Every LLM call traced, priced and counted.",
+    help="Every LLM call traced, priced and held to a budget.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,6 +43,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo)
+app.command()(budgets)
+app.command()(exporter)
 app.command()(models)
 app.command()(price)
 
@@ -59,7 +63,7 @@ def _main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Every LLM call traced, priced and counted."""
+    """Every LLM call traced, priced and held to a budget."""
 
 
 def run() -> None:

@@ -71,9 +71,9 @@ def _find_target(provider: ProviderName, model: str | None) -> Target:
 
 
 def _options(target: Target | None, *, calls: int | None, seed: int, served_at: tuple[str, int] | None) -> Options:
-    from llm_otel.demo.metrics import Address
     from llm_otel.demo.program import Options
     from llm_otel.demo.scenario import MIN_CALLS
+    from llm_otel.recorders.serving import Address
 
     least = MIN_CALLS if target is None else 2
     if calls is None:
@@ -130,8 +130,8 @@ def _introduction(options: Options) -> str:
     if options.target is not None:
         return f"{options.calls} calls through LiteLLM to {options.target.litellm_model}."
     return (
-        f"{options.calls} calls of four teams, through LiteLLM and real HTTP to a simulator of OpenAI, "
-        "Anthropic, Gemini and Ollama on this machine. Nothing is spent; the prices are the real ones."
+        f"{options.calls} calls of five teams, through LiteLLM and real HTTP to a simulator of OpenAI, "
+        "Anthropic, Gemini and Ollama on this machine. Nothing is spent; prices and budgets are real."
     )
 
 

@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from llm_otel.demo.report import Account
+from llm_otel.drawing.figures import nano_of
 from llm_otel.errors import UnknownModelError
 from llm_otel.models.lookup import get_model_info
-from llm_otel.money import NANO_PER_USD, usd
+from llm_otel.money import NANO_PER_USD
 
 if TYPE_CHECKING:
     from llm_otel.demo.simulator import Bill, BillLine
@@ -61,11 +62,4 @@ def subtract(after: Account, before: Account) -> Account:
 def recorded_by(tracker: UsageTracker) -> Account:
     """Return what the tracker has counted so far."""
     stats = tracker.get_stats()
-    return Account(tokens=stats["total_tokens"], cost_nano=nano(stats["total_cost_usd"]))
-
-
-def nano(amount: Decimal) -> int:
-    """Return US dollars as nano-USD; amounts of the library are whole numbers of them."""
-    whole = int(amount.scaleb(9))
-    assert usd(whole) == amount, "an amount finer than a nano-dollar was recorded"
-    return whole
+    return Account(tokens=stats["total_tokens"], cost_nano=nano_of(stats["total_cost_usd"]))

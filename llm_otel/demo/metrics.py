@@ -1,16 +1,13 @@
-"""The Prometheus metrics of the demo: a registry of its own, read as a scrape reads it, and served."""
+"""The Prometheus metrics of the demo: a registry of its own, read as a scrape reads it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
-from llm_otel.errors import LLMOtelError
 from llm_otel.money import NANO_PER_USD
 
 if TYPE_CHECKING:
@@ -19,19 +16,6 @@ if TYPE_CHECKING:
     from llm_otel.semconv import MetricSpec
 
 new_registry = CollectorRegistry
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where `/metrics` is served."""
-
-    host: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        """The page that a Prometheus reads."""
-        return f"http://{self.host}:{self.port}/metrics"
 
 
 def total(registry: CollectorRegistry, spec: MetricSpec) -> float:
@@ -66,24 +50,3 @@ def total_by(
 def _samples(registry: CollectorRegistry, spec: MetricSpec) -> Iterator[Sample]:
     for metric in registry.collect():
         yield from (sample for sample in metric.samples if sample.name == spec.prometheus_name)
-
-
-@contextmanager
-def served(registry: CollectorRegistry, address: Address) -> Iterator[None]:
-    """Serve a registry as long as the block runs.
-
-    Raises:
-        LLMOtelError: The address cannot be used.
-    """
-    try:
-        server, thread = start_http_server(address.port, address.host, registry)
-    except OSError as exc:
-        raise LLMOtelError(
-            f"{address.url} cannot be served: {exc.strerror or exc}; choose another with --port or --host"
-        ) from exc
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -8,14 +8,15 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count, product
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 import llm_otel
 from llm_otel import semconv
-from llm_otel.config import DEFAULT_TAG_LABELS
-from llm_otel.demo import books, metrics, readings, scenario, workload
+from llm_otel.config import DEFAULT_TAG_LABELS, ENV_PREFIX
+from llm_otel.demo import books, budgets, metrics, readings, scenario, workload
 from llm_otel.demo.interrupts import interruptible
 from llm_otel.demo.quiet import environment, quiet, without_proxy
 from llm_otel.demo.report import Account, Books, Report
@@ -25,15 +26,17 @@ from llm_otel.demo.spans import SpanLog, watch_spans
 from llm_otel.demo.tracing import most_telling
 from llm_otel.errors import LLMOtelError, ProviderError
 from llm_otel.providers import loading
+from llm_otel.recorders.serving import served
 from llm_otel.router import LLMRouter
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from llm_otel.demo.metrics import Address
+    from llm_otel.assembly import Runtime
+    from llm_otel.budgets.budget import Budget
     from llm_otel.demo.progress import Progress
     from llm_otel.demo.target import Target
-    from llm_otel.recorders.tracker import UsageTracker
+    from llm_otel.recorders.serving import Address
 
 _PACE = Pace(headers_s=0.03, first_chunk_s=0.06, chunk_s=0.004, spread=0.45)
 """About a fifth of what real providers take: the shape is what matters, and nobody likes to wait."""
@@ -45,6 +48,8 @@ _WARM_UP = (
 )
 _GREETING = [{"role": "user", "content": "Hello!"}]
 _CALLS_IN_A_ROUND = 40
+_ROUNDS_FOR_A_PILOT = 5
+"""One in so many rounds, the labs try again: some calls of a service are always refused."""
 _PAUSE_S = 0.5
 """Between two errands while serving, on average."""
 
@@ -74,17 +79,18 @@ def play(options: Options, progress: Progress, present: Callable[[Report], None]
         KeyboardInterrupt: Ctrl-C before the report.
     """
     registry = metrics.new_registry()
-    runtime = llm_otel.configure(registry=registry, tag_labels=DEFAULT_TAG_LABELS, auto_instrument=True, strict=False)
+    watch = budgets.Watch(progress.tell)
+    runtime = _configure(options, registry, watch)
     with ExitStack() as stack:
         stack.enter_context(quiet())
         if options.address is not None:
-            stack.enter_context(metrics.served(runtime.metrics_registry(), options.address))
+            stack.enter_context(served(runtime.metrics_registry(), options.address))
         simulator = stack.enter_context(_simulated(options.seed)) if options.target is None else None
         with progress.waiting("Loading LiteLLM (some seconds, once)"):
             loading.litellm()
         spans = watch_spans()
         stack.callback(spans.close)
-        performance = _Performance(options, progress, simulator, registry, runtime.tracker, spans)
+        performance = _Performance(options, progress, simulator, runtime, registry, spans, watch)
         try:
             return asyncio.run(performance.run(present))
         except asyncio.CancelledError:
@@ -92,6 +98,24 @@ def play(options: Options, progress: Progress, present: Callable[[Report], None]
             if performance.report is None:
                 raise KeyboardInterrupt from None
             return performance.report
+
+
+def _configure(options: Options, registry: CollectorRegistry, watch: budgets.Watch) -> Runtime:
+    """Set the library up by arguments alone: the user's own ledger and budgets are none of the demo's."""
+    limits = _budgets(options)
+    with environment({name: "" for name in os.environ if name.startswith(ENV_PREFIX)}):
+        return llm_otel.configure(
+            registry=registry,
+            tag_labels=DEFAULT_TAG_LABELS,
+            budgets=limits,
+            on_budget_alert=watch.alerted,
+        )
+
+
+def _budgets(options: Options) -> tuple[Budget, ...]:
+    if options.target is None:
+        return budgets.simulated(options.calls, is_served=options.address is not None)
+    return budgets.real(options.target.ceiling_nano(options.calls, at=datetime.now(UTC)))
 
 
 @contextmanager
@@ -112,17 +136,20 @@ class _Performance:
         options: Options,
         progress: Progress,
         simulator: Simulator | None,
+        runtime: Runtime,
         registry: CollectorRegistry,
-        tracker: UsageTracker,
         spans: SpanLog,
+        watch: budgets.Watch,
     ) -> None:
         self._options = options
         self._progress = progress
         self._simulator = simulator
         self._registry = registry
-        self._tracker = tracker
+        self._tracker = runtime.tracker
+        self._enforcer = runtime.enforcer
         self._spans = spans
-        self._desk = Desk(LLMRouter(), options.target)
+        self._watch = watch
+        self._desk = Desk(LLMRouter(), options.target, watch.refused)
         self.report: Report | None = None
         """What was presented."""
 
@@ -201,6 +228,7 @@ class _Performance:
     def _read(self, whole: tuple[Account, Account | None], *, elapsed_s: float) -> Report:
         options, stats = self._options, self._tracker.get_stats()
         records = readings.Records(self._tracker, self._registry, self._spans.ended)
+        statuses = self._enforcer.statuses()
         team, feature = DEFAULT_TAG_LABELS
         return Report(
             target=options.target.litellm_model if options.target else None,
@@ -212,16 +240,26 @@ class _Performance:
             providers=readings.spend_by_provider(self._tracker),
             latencies=readings.latencies(records),
             reliability=readings.reliability(records),
+            budgets=budgets.fared(
+                self._enforcer.budgets.budgets,
+                statuses,
+                self._watch,
+                self._registry,
+                now_s=int(time()),
+            ),
             trace=most_telling(records.spans),
-            books=self._books(records, *whole),
+            books=self._books(records, budgets.spent_nano(statuses), *whole),
         )
 
-    def _books(self, records: readings.Records, recorded: Account, billed: Account | None) -> Books:
+    def _books(
+        self, records: readings.Records, ledger_nano: int | None, recorded: Account, billed: Account | None
+    ) -> Books:
         after, billed_after = self._accounts()
         return Books(
             tracker_nano=after.cost_nano,
             spans_nano=readings.spans_nano(records),
             metrics_nano=metrics.total_nano(self._registry, semconv.COST),
+            ledger_nano=ledger_nano,
             estimated_calls=round(metrics.total(self._registry, semconv.ESTIMATED_REQUESTS)),
             recorded=recorded if billed else None,
             billed=billed,
@@ -239,7 +277,8 @@ class _Performance:
                 await asyncio.Event().wait()
             chance = random.Random(self._options.seed)
             for number in count(1):
-                plan = scenario.plan(_CALLS_IN_A_ROUND, self._options.seed + number)
+                has_pilot = number % _ROUNDS_FOR_A_PILOT == 0
+                plan = scenario.plan(_CALLS_IN_A_ROUND, self._options.seed + number, has_pilot=has_pilot)
                 for errand in (*plan.whole, *plan.broken):
                     await self._carry_out((errand,))
                     await asyncio.sleep(chance.uniform(0, 2 * _PAUSE_S))

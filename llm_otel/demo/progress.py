@@ -17,7 +17,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from llm_otel.demo.books import nano
+from llm_otel.drawing.figures import nano_of
 from llm_otel.money import format_usd
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ _BAR_WIDTH = 28
 
 
 class Progress(Protocol):
-    """Shows what takes its time."""
+    """Shows what takes its time. Thread-safe."""
+
+    def tell(self, what: str) -> None:
+        """Say what just happened."""
 
     def waiting(self, what: str) -> AbstractContextManager[None]:
         """Show that something is waited for, whose end cannot be told."""
@@ -45,6 +48,10 @@ class LiveProgress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+
+    def tell(self, what: str) -> None:
+        """Leave a line above the one that moves."""
+        self._console.print(Text(what, style="yellow"))
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
@@ -89,6 +96,10 @@ class PlainProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
 
+    def tell(self, what: str) -> None:
+        """Write a line."""
+        self._console.print(Text(f"  {what}"))
+
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """Say what is waited for."""
@@ -127,7 +138,7 @@ def progress_on(console: Console) -> Progress:
 
 def _counted(tracker: UsageTracker) -> tuple[int, str]:
     stats = tracker.get_stats()
-    return stats["total_calls"], f"{format_usd(nano(stats['total_cost_usd']), decimals=4)} spent"
+    return stats["total_calls"], f"{format_usd(nano_of(stats['total_cost_usd']), decimals=4)} spent"
 
 
 def _elapsed(started_s: float) -> Text:

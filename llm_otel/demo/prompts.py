@@ -7,8 +7,13 @@ alike.
 from __future__ import annotations
 
 import random
+import re
 from functools import cache
 from importlib.resources import files
+from math import isqrt
+
+BRIEFS = 14
+"""In one order of `briefs`."""
 
 _PARTS = (
     "rear derailleur",
@@ -72,6 +77,9 @@ _CHANGES = (
     ("-    time.sleep(5)", "+    clock.sleep(backoff(attempt))"),
 )
 
+_RIDERS = ("commuters", "couriers", "families", "tourists", "students", "gardeners", "nurses on night duty")
+_SESSION = re.compile(r"\(session (\d+)\)")
+
 
 @cache
 def handbook() -> str:
@@ -82,6 +90,13 @@ def handbook() -> str:
 def question(rng: random.Random, number: int) -> str:
     """Ask what a shopper types into the search box."""
     return f"{_filled(rng, rng.choice(_QUESTIONS))} (session {number})"
+
+
+def shopper(text: str) -> str:
+    """Return who asks a question: some ask often, others once."""
+    session = _SESSION.search(text)
+    assert session is not None, "every question names its session"
+    return _NAMES[isqrt(int(session[1]) * 7919 % len(_NAMES) ** 2)].lower()
 
 
 def passages(rng: random.Random, number: int) -> str:
@@ -134,6 +149,15 @@ def patch(rng: random.Random, number: int) -> str:
     """Write a change to review."""
     hunks = "\n".join(f"{old}\n{new}" for old, new in rng.sample(_CHANGES, rng.randint(2, 4)))
     return f"Change {number}\n--- a/shop/orders.py\n+++ b/shop/orders.py\n@@ -{number},4 +{number},4 @@\n{hunks}"
+
+
+def briefs(rng: random.Random, number: int) -> str:
+    """Describe bicycles that need a name, a blank line between."""
+    return "\n\n".join(
+        f"Bicycle {number}-{index}: like the {rng.choice(_BIKES)}, with a new {rng.choice(_PARTS)}, made for "
+        f"{rng.choice(_RIDERS)} in {rng.choice(_TOWNS)}."
+        for index in range(1, BRIEFS + 1)
+    )
 
 
 def _filled(rng: random.Random, text: str) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from llm_otel import semconv
 from llm_otel.call import AttemptReason, Outcome
 from llm_otel.demo import metrics
-from llm_otel.demo.books import nano
 from llm_otel.demo.report import Latency, Reliability, Spend
+from llm_otel.drawing.figures import nano_of
+from llm_otel.money import NANO_PER_USD
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -42,7 +43,7 @@ def total_spend(stats: Stats) -> Spend:
         name=ALL,
         calls=stats["total_calls"],
         tokens=stats["total_tokens"],
-        cost_nano=nano(stats["total_cost_usd"]),
+        cost_nano=nano_of(stats["total_cost_usd"]),
         unpriced_calls=stats["unpriced_calls"],
     )
 
@@ -69,7 +70,7 @@ def _spends(
             name=name,
             calls=group["calls"],
             tokens=group["tokens"],
-            cost_nano=nano(group["cost_usd"]),
+            cost_nano=nano_of(group["cost_usd"]),
             unpriced_calls=group["unpriced_calls"],
             parts=parts[name] if parts else (),
         )
@@ -119,6 +120,7 @@ def reliability(records: Records) -> Reliability:
         records.registry, semconv.ATTEMPTS, semconv.LABEL_OUTCOME, {semconv.LABEL_REASON: AttemptReason.RETRY}
     )
     wasted = metrics.total_by(records.registry, semconv.WASTED_COST, semconv.LABEL_REASON)
+    saved = metrics.total_by(records.registry, semconv.SAVED, semconv.LABEL_REASON)
     tokens = metrics.total_by(records.registry, semconv.TOKENS, semconv.LABEL_TOKEN_TYPE)
     unpriced = metrics.total_by(records.registry, semconv.UNPRICED_REQUESTS, semconv.LABEL_MODEL)
     return Reliability(
@@ -126,8 +128,8 @@ def reliability(records: Records) -> Reliability:
         errors=_errors(records.spans),
         retries=round(sum(retries.values())),
         recovered=round(retries.get(Outcome.SUCCESS, 0)),
-        wasted_nano={reason: round(amount * 1e9) for reason, amount in wasted.items()},
-        saved_nano=metrics.total_nano(records.registry, semconv.SAVED),
+        wasted_nano={reason: round(amount * NANO_PER_USD) for reason, amount in wasted.items()},
+        saved_nano=round(saved.get(semconv.SAVED_BY_PROMPT_CACHE, 0) * NANO_PER_USD),
         cache_read_tokens=round(tokens.get(semconv.TokenType.CACHE_READ, 0)),
         reasoning_tokens=round(tokens.get(semconv.TokenType.REASONING, 0)),
         unpriced_models=tuple(sorted(unpriced)),
@@ -136,11 +138,15 @@ def reliability(records: Records) -> Reliability:
 
 
 def _errors(spans: Iterable[ReadableSpan]) -> dict[str, int]:
-    """Count requests that failed, by status or class: attempts, and calls that made one request only."""
+    """Count requests that failed, by status or class: attempts, and calls that made one request only.
+
+    What a budget refused was never sent.
+    """
     errors: Counter[str] = Counter()
     for attributes in map(attributes_of, spans):
         is_request = semconv.ATTEMPT_NUMBER in attributes or semconv.GEN_AI_REQUEST_MODEL in attributes
-        if is_request and semconv.ERROR_TYPE in attributes and semconv.ATTEMPT_COUNT not in attributes:
+        is_failed = semconv.ERROR_TYPE in attributes and attributes[semconv.ERROR_TYPE] != semconv.ERROR_BUDGET_EXCEEDED
+        if is_request and is_failed and semconv.ATTEMPT_COUNT not in attributes:
             status = attributes.get(semconv.HTTP_RESPONSE_STATUS_CODE)
             errors[f"HTTP {status}" if status else str(attributes[semconv.ERROR_TYPE])] += 1
     return dict(errors.most_common())

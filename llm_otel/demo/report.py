@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llm_otel.money import format_usd
+
+if TYPE_CHECKING:
+    from llm_otel.drawing.budgets import BudgetStandings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,47 @@ class Reliability:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Spend reached a fraction of a budget's limit."""
+
+    budget: str
+    scope: str
+    fraction: float
+    spent_nano: int
+    limit_nano: int
+
+    def __str__(self) -> str:
+        what = f"{self.budget} {self.scope}".rstrip()
+        spent, limit = format_usd(self.spent_nano, decimals=4), format_usd(self.limit_nano)
+        return f"{what} at {self.fraction:.0%} of {limit}: {spent} spent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """How the run fared with its budgets.
+
+    Attributes:
+        at_s: When they were looked at, in seconds since the epoch.
+        standings: By the ledger.
+        alerts: In the order they came.
+        refused: Calls that were refused, by the reason.
+        refused_nano: The most that these could have cost.
+        refusal: What the caller of the first one was told.
+        downgraded: Calls that went to a cheaper model.
+        saved_nano: What that saved.
+    """
+
+    at_s: int
+    standings: tuple[BudgetStandings, ...]
+    alerts: tuple[Alert, ...]
+    refused: dict[str, int]
+    refused_nano: int
+    refusal: str | None
+    downgraded: int
+    saved_nano: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TracedStep:
     """One span of a trace, with those under it.
 
@@ -105,6 +152,7 @@ class Books:
         metrics_nano: The same by the Prometheus counters.
         recorded: What the tracker has of calls whose provider reported the usage; `None` for real providers.
         billed: The simulator's own count of the tokens of those calls, at the prices of `ModelInfo`.
+        ledger_nano: The same by the ledger of the budgets; `None` without any.
         estimated_calls: Calls whose usage was estimated, since no provider reported it.
         estimated: What the tracker has of those.
         estimated_billed: What the simulator counted for them.
@@ -114,6 +162,7 @@ class Books:
     spans_nano: int | None
     metrics_nano: int
     estimated_calls: int
+    ledger_nano: int | None = None
     recorded: Account | None = None
     billed: Account | None = None
     estimated: Account | None = None
@@ -121,8 +170,11 @@ class Books:
 
     @property
     def recorders_agree(self) -> bool:
-        """Whether tracker, spans and metrics say the same."""
-        return self.tracker_nano == self.metrics_nano and self.spans_nano in (None, self.tracker_nano)
+        """Whether tracker, spans, metrics and ledger say the same."""
+        return self.tracker_nano == self.metrics_nano and {self.spans_nano, self.ledger_nano} <= {
+            None,
+            self.tracker_nano,
+        }
 
     @property
     def are_right(self) -> bool:
@@ -138,6 +190,7 @@ class Report:
         target: The real provider's model that was called; `None`: the simulator.
         elapsed_s: From the first call to the last end.
         teams: By tag; a feature that two teams have is one line.
+        budgets: `None` if there were none: the real provider's model is free, or its price not known.
         trace: The one that shows most; `None` if no spans were kept.
     """
 
@@ -150,5 +203,6 @@ class Report:
     providers: tuple[Spend, ...]
     latencies: tuple[Latency, ...]
     reliability: Reliability
+    budgets: Budgets | None
     trace: TracedStep | None
     books: Books

@@ -92,6 +92,7 @@ USUAL = (ANSWER, CLASSIFY, TRIAGE, THREAD, DRAFT, CAMPAIGN, LEAD, PAPER, CHANGE)
 
 LEAD_AT_HOME = Line(services.score_lead_at_home, prompts.lead)
 REVIEW = Line(services.review_literature, prompts.review, calls=5)
+PILOT = Line(services.name_bicycles, prompts.briefs, calls=prompts.BRIEFS)
 FOLLOW_UP = Line(services.answer_follow_up, prompts.question)
 PREVIEW = Line(services.preview_answer, prompts.question)
 
@@ -117,23 +118,35 @@ _SET_PIECES: tuple[tuple[Line, tuple[Behaviour, ...]], ...] = (
 )
 """What every plan holds, however short. Three faults are one more than the retries."""
 
+_LONG = Reply(output_tokens=60)
 _BROKEN: tuple[tuple[Line, Behaviour], ...] = (
-    (FOLLOW_UP, Break(after_chunks=4)),
-    (PREVIEW, Hang(after_chunks=4)),
+    (FOLLOW_UP, Break(after_chunks=4, reply=_LONG)),
+    (PREVIEW, Hang(after_chunks=4, reply=_LONG)),
 )
-"""Ends by the provider, and by the consumer; it hangs so that both know how much was sent."""
+"""Ends by the provider, and by the consumer; it hangs so that both know how much was sent. Were the answer shorter, the
+consumer would wait for more."""
 
-MIN_CALLS = REVIEW.calls + len(_BROKEN) + sum(line.calls for line, _ in _SET_PIECES)
+MIN_CALLS = PILOT.calls + REVIEW.calls + len(_BROKEN) + sum(line.calls for line, _ in _SET_PIECES)
 
 
-def plan(calls: int, seed: int) -> Plan:
-    """Plan exactly so many completions against the simulator, `MIN_CALLS` at least."""
+def plan(calls: int, seed: int, *, has_pilot: bool = True) -> Plan:
+    """Plan exactly so many completions against the simulator, `MIN_CALLS` at least.
+
+    Args:
+        calls: How many.
+        seed: The same one plans the same.
+        has_pilot: Whether the labs try their prototype, which is the one thing that a budget stops. Its calls come one
+            after the other and are all that its budget counts, so what it refuses is the same in every run.
+    """
     assert calls >= MIN_CALLS, f"the scenario has {MIN_CALLS} calls at least"
     rng = random.Random(f"scenario:{seed}")
     writer = _Writer(rng)
     whole = [_literature(writer), *(writer.errand(line, *mishaps) for line, mishaps in _SET_PIECES)]
-    whole += _usual(writer, calls - MIN_CALLS)
+    whole += _usual(writer, calls - MIN_CALLS + (0 if has_pilot else PILOT.calls))
     rng.shuffle(whole)
+    if has_pilot:
+        # It takes longest, so it starts first.
+        whole.insert(0, writer.errand(PILOT))
     return Plan(tuple(whole), tuple(writer.errand(line, behaviour) for line, behaviour in _BROKEN))
 
 

@@ -7,11 +7,13 @@ streamed, sync or async. Nothing here measures, counts or prices: that is what i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_otel.demo import prompts
 from llm_otel.demo.target import MAX_OUTPUT_TOKENS, Target
+from llm_otel.errors import BudgetExceededError
 from llm_otel.models.providers import LLMProvider
 from llm_otel.providers.loading import litellm
 from llm_otel.traced import traced_llm
@@ -25,6 +27,7 @@ UNLISTED_MODEL = "larkspur-leads-7b"
 
 _PREVIEW_CHUNKS = 4
 _LABEL_TOKENS = 6
+_NAMES_TOKENS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,12 @@ class Desk:
 
     Attributes:
         only: A real provider's model that stands in for all others.
+        refused: Is told what a budget refused.
     """
 
     router: LLMRouter
-    only: Target | None = None
+    only: Target | None
+    refused: Callable[[BudgetExceededError], None]
 
     def config(self, model: str, **parameters: Any) -> LLMConfig:
         """Return the configuration of a call, capped where it costs real money."""
@@ -63,7 +68,7 @@ def answer_question(desk: Desk, text: str) -> str:
     """Answer from the passages that were found, while the shopper watches."""
     query = rewrite_query(desk, text.partition("\n\n")[0])
     prompt = _ask("Answer from the passages, and cite them by number.", f"{text}\n\nSearched for: {query}")
-    with desk.router.stream(prompt, desk.config("gpt-4o-mini")) as stream:
+    with desk.router.stream(prompt, desk.config("gpt-4o-mini"), tags=_asked_by(text)) as stream:
         return "".join(chunk.content for chunk in stream)
 
 
@@ -71,13 +76,15 @@ def answer_question(desk: Desk, text: str) -> str:
 def rewrite_query(desk: Desk, question: str) -> str:
     """Make a search query of a question."""
     prompt = _ask("Rewrite the question as a search query of at most twelve words.", question)
-    return desk.router.complete(prompt, desk.config("gpt-4.1-nano", max_tokens=24)).content
+    config = desk.config("gpt-4.1-nano", max_tokens=24)
+    return desk.router.complete(prompt, config, tags=_asked_by(question)).content
 
 
 @traced_llm(tags={"team": "search", "feature": "answer"})
 def answer_follow_up(desk: Desk, text: str) -> str:
     """Answer a second question of the same shopper."""
-    with desk.router.stream(_ask("Answer in two sentences.", text), desk.config("gpt-4o-mini")) as stream:
+    prompt = _ask("Answer in two sentences.", text)
+    with desk.router.stream(prompt, desk.config("gpt-4o-mini"), tags=_asked_by(text)) as stream:
         return "".join(chunk.content for chunk in stream)
 
 
@@ -85,7 +92,8 @@ def answer_follow_up(desk: Desk, text: str) -> str:
 def preview_answer(desk: Desk, text: str) -> str:
     """Answer a shopper who closes the page after the first words."""
     words: list[str] = []
-    with desk.router.stream(_ask("Answer in detail.", text), desk.config("gpt-4o-mini")) as stream:
+    prompt = _ask("Answer in detail.", text)
+    with desk.router.stream(prompt, desk.config("gpt-4o-mini"), tags=_asked_by(text)) as stream:
         for chunk in stream:
             words += [chunk.content] if chunk.content else []
             if len(words) == _PREVIEW_CHUNKS:
@@ -98,7 +106,11 @@ async def classify_query(desk: Desk, text: str) -> str:
     """Tell what a query is about."""
     prompt = _ask("One word: product, part, order, warranty or other?", text)
     config = desk.config("gemini-2.5-flash-lite", max_tokens=_LABEL_TOKENS, temperature=0.0)
-    return (await desk.router.acomplete(prompt, config)).content
+    return (await desk.router.acomplete(prompt, config, tags=_asked_by(text))).content
+
+
+def _asked_by(text: str) -> dict[str, str]:
+    return {"user": prompts.shopper(text)}
 
 
 # --- support ----------------------------------------------------------------------------------------------
@@ -192,3 +204,22 @@ async def weigh_paper(desk: Desk, text: str) -> str:
     """Judge how far a study can be trusted."""
     prompt = _ask("How strong is the evidence? Think first.", text)
     return (await desk.router.acomplete(prompt, desk.config("gemini-2.5-pro", reasoning_effort="low"))).content
+
+
+# --- labs -------------------------------------------------------------------------------------------------
+
+
+@traced_llm(tags={"team": "labs", "feature": "naming"})
+async def name_bicycles(desk: Desk, text: str) -> list[str]:
+    """Try out a prototype: it thinks of names for one bicycle after the other, as long as there is money."""
+    found = []
+    for brief in text.split("\n\n"):
+        prompt = _ask("Think of three names for this bicycle.", brief)
+        try:
+            response = await desk.router.acomplete(prompt, desk.config("claude-sonnet-4-5", max_tokens=_NAMES_TOKENS))
+        except BudgetExceededError as refusal:
+            # This one waits for tomorrow.
+            desk.refused(refusal)
+        else:
+            found.append(response.content)
+    return found

@@ -46,15 +46,8 @@ class Target:
 
     def ceiling_nano(self, calls: int, *, at: datetime) -> int | None:
         """Return what so many calls cost at most, in nano-USD; `None` if the price is not known."""
-        each = PriceBook().ceiling(
-            provider=self.provider.value,
-            model=self.model,
-            at=at,
-            input_tokens=MAX_INPUT_TOKENS,
-            output_tokens=MAX_OUTPUT_TOKENS,
-            may_write_cache=True,
-        )
-        return None if each is None else calls * each
+        dearest = PriceBook().dearest(provider=self.provider.value, model=self.model, at=at, may_write_cache=True)
+        return None if dearest is None else calls * dearest.bound(MAX_INPUT_TOKENS, MAX_OUTPUT_TOKENS)
 
 
 def installed_in_ollama(address: str) -> tuple[str, ...]:

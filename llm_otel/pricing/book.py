@@ -13,7 +13,7 @@ from llm_otel.models.catalog import catalog
 from llm_otel.models.litellm_map import litellm_map
 from llm_otel.models.registry import Registry, default_registry
 from llm_otel.pricing.quote import STANDARD, PriceSource, Quote, service_tier_of
-from llm_otel.pricing.rate import PARENTS, CostBreakdown, Price, Rate
+from llm_otel.pricing.rate import PARENTS, CostBreakdown, Dearest, Price, Rate
 from llm_otel.pricing.sources.genai import GenaiPrices
 from llm_otel.pricing.sources.litellm_map import LiteLLMPrices
 from llm_otel.pricing.sources.pinned import CatalogPrices, LocalPrices, UserPrices
@@ -23,6 +23,11 @@ _logger = logging.getLogger("llm_otel")
 
 _MAX_RATES = 4096
 """Rates kept; more models than that in one process are somebody's generated names, and start over."""
+
+_WRITES = (Kind.CACHE_WRITE, Kind.CACHE_WRITE_1H)
+_TEXT = tuple(int(kind in (Kind.INPUT, Kind.OUTPUT, Kind.REASONING)) for kind in Kind)
+_TEXT_WITH_WRITES = tuple(max(is_text, kind in _WRITES) for kind, is_text in zip(Kind, _TEXT, strict=True))
+"""Counts of a text completion: one of each kind that it may use."""
 
 _ALSO = {
     Kind.CACHE_READ: (Kind.INPUT,),
@@ -60,10 +65,11 @@ class PriceBook:
         self._registry = registry or default_registry()
         self._sources = default_sources(self._registry) if sources is None else tuple(sources)
         self._kept: dict[tuple[str, str, str], _Kept] = {}
+        self._dearest: dict[tuple[int, bool], tuple[Rate, Dearest | None]] = {}
         self._warned: set[tuple[str, str]] = set()
 
     def price(
-        self, usage: Usage, *, provider: str, model: str, at: datetime, service_tier: str | None = None
+        self, usage: Usage, *, provider: str, model: str, at: datetime | float, service_tier: str | None = None
     ) -> CostBreakdown | None:
         """Return what one completion cost, at list or contracted prices.
 
@@ -73,7 +79,7 @@ class PriceBook:
             usage: Of one request; a sum of several has no price.
             provider: The `gen_ai.provider.name` value.
             model: Without LiteLLM's prefix.
-            at: When the request was made; a time without a zone is UTC.
+            at: When the request was made: seconds since the epoch, or a datetime; one without a zone is UTC.
             service_tier: As the provider named it (`flex`, `priority`, `batch`...); `None`: the standard one.
         """
         counts = usage.by_kind()
@@ -82,35 +88,35 @@ class PriceBook:
             self._warn(provider, model)
         return cost
 
-    def ceiling(
+    def dearest(
         self,
         *,
         provider: str,
         model: str,
-        at: datetime,
-        input_tokens: int,
-        output_tokens: int,
+        at: datetime | float,
         service_tier: str | None = None,
         may_write_cache: bool = False,
-    ) -> int | None:
-        """Return a bound in nano-USD, rounded up, on what a text completion within these counts can cost.
+    ) -> Dearest | None:
+        """Return what bounds the cost of text completions; `None` if the price of such tokens is not known.
 
         Args:
             provider: The `gen_ai.provider.name` value.
             model: Without LiteLLM's prefix.
-            at: When the request will be made.
-            input_tokens: An upper bound of the input.
-            output_tokens: An upper bound of the output, over all choices.
+            at: When the request will be made, as in `price`.
             service_tier: The one asked for; a provider that upgrades the request may pass the bound.
-            may_write_cache: The request asks for prompt caching, and a write may cost more than the input.
-
-        Returns:
-            `None` if the price of such tokens is not known.
+            may_write_cache: The request may write to the prompt cache, which may cost more than the input.
         """
-        writes = (Kind.CACHE_WRITE, Kind.CACHE_WRITE_1H) if may_write_cache else ()
-        possible = {Kind.INPUT, Kind.OUTPUT, Kind.REASONING, *writes}
-        rate = self._rate(provider, model, at, service_tier, tuple(int(kind in possible) for kind in Kind))
-        return rate.ceiling(input_tokens, output_tokens, kinds=writes)
+        kinds = _WRITES if may_write_cache else ()
+        rate = self._rate(provider, model, at, service_tier, _TEXT_WITH_WRITES if may_write_cache else _TEXT)
+        key = (id(rate), may_write_cache)
+        kept = self._dearest.get(key)
+        if kept is not None and kept[0] is rate:
+            return kept[1]
+        if len(self._dearest) >= _MAX_RATES:
+            self._dearest.clear()
+        made = rate.dearest(kinds)
+        self._dearest[key] = (rate, made)
+        return made
 
     def price_age(self, at: datetime) -> float | None:
         """Return the seconds since the newest day that a price in use speaks for; `None` if none says."""
@@ -131,19 +137,21 @@ class PriceBook:
     def refresh(self) -> None:
         """Forget what is kept, so that sources are asked again (after genai-prices was updated, say)."""
         self._kept.clear()
+        self._dearest.clear()
 
-    def _rate(self, provider: str, model: str, at: datetime, service_tier: str | None, counts: tuple[int, ...]) -> Rate:
+    def _rate(
+        self, provider: str, model: str, at: datetime | float, service_tier: str | None, counts: tuple[int, ...]
+    ) -> Rate:
         """Return the rate in force, with every kind that is counted asked about."""
         key = (provider, model, service_tier_of(service_tier))
-        moment = _aware(at)
-        seconds = moment.timestamp()
+        seconds = _aware(at).timestamp() if isinstance(at, datetime) else at
         version = self._registry.version
         kept = self._kept.get(key)
         if kept is not None and (kept.version != version or not kept.valid_from <= seconds < kept.valid_until):
             kept = None
         if kept is not None and not kept.rate.lacks(counts):
             return kept.rate
-        inquiry = _Inquiry(self._sources, *key[:2], moment, key[2])
+        inquiry = _Inquiry(self._sources, provider, model, _aware(at), key[2])
         rate = inquiry.rate(_wanted(counts) | (kept.rate.asked if kept is not None else frozenset()))
         if len(self._kept) >= _MAX_RATES:
             self._kept.clear()
@@ -241,5 +249,7 @@ def _wanted(counts: tuple[int, ...]) -> frozenset[Kind]:
     return frozenset(used | {also for kind in used for also in _ALSO.get(kind, ())})
 
 
-def _aware(at: datetime) -> datetime:
+def _aware(at: datetime | float) -> datetime:
+    if not isinstance(at, datetime):
+        return datetime.fromtimestamp(at, tz=UTC)
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import mul
+from typing import NamedTuple
 
 from llm_otel.money import apportion, round_half_even, round_up
 from llm_otel.pricing.quote import ALWAYS, Quote, Steps
@@ -40,9 +41,8 @@ _INPUT, _INPUT_AUDIO = int(Kind.INPUT), int(Kind.INPUT_AUDIO)
 _READ, _READ_AUDIO = int(Kind.CACHE_READ), int(Kind.CACHE_READ_AUDIO)
 
 
-@dataclass(frozen=True, slots=True)
-class CostBreakdown:
-    """What one completion cost, exactly.
+class CostBreakdown(NamedTuple):
+    """What one completion cost, exactly. A tuple: one is made for every call.
 
     Attributes:
         total_nano: nano-USD, rounded once (half-even).
@@ -67,6 +67,32 @@ class Price:
 
     steps: Steps
     quote: Quote
+
+
+class Dearest:
+    """The dearest prices of input, output and the request itself, by the length of the input. Immutable."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, steps: Iterable[tuple[int, int, int, int]]) -> None:
+        """Take the steps by rising threshold: over so many input tokens, atto-USD of input, output and request."""
+        self._steps = tuple(steps)
+
+    def bound(self, input_tokens: int, output_tokens: int) -> int:
+        """Return a bound in nano-USD on what a request can cost that stays within these counts; rounded up.
+
+        At the dearest length step within reach, since the input may turn out shorter than its bound.
+
+        Args:
+            input_tokens: An upper bound.
+            output_tokens: An upper bound, over all choices.
+        """
+        most = 0
+        for over, input_, output, request in self._steps:
+            if over >= input_tokens and over != ALWAYS:
+                break
+            most = max(most, input_tokens * input_ + output_tokens * output + request)
+        return round_up(most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,45 +145,40 @@ class Rate:
 
     def price(self, usage: Usage) -> CostBreakdown | None:
         """Return what a completion costs; `None` if a kind that it used has no price."""
-        return self.cost(usage.by_kind(), usage.input_tokens)
+        counts = usage.by_kind()
+        assert not self.lacks(counts), "ask the sources about every kind that is used"
+        return self.cost(counts, usage.input_tokens)
 
     def cost(self, counts: tuple[int, ...], input_tokens: int) -> CostBreakdown | None:
         """Return what a completion costs.
 
         Args:
-            counts: `Usage.by_kind()`.
+            counts: `Usage.by_kind()`; the sources were asked about every kind in it, see `lacks`.
             input_tokens: All of its input, by which the length step is chosen.
 
         Returns:
             `None` if a kind that was used has no price.
         """
-        assert not self.lacks(counts), "ask the sources about every kind that is used"
         if self.is_unknown or _any_counted(counts, self.unpriced):
             return None
         rates = self._at(input_tokens)
         amounts = tuple(map(mul, counts, rates))
-        atto = _by_type(amounts)
-        total = round_half_even(sum(atto))
+        total = round_half_even(sum(amounts))
         saved = counts[_READ] * (rates[_INPUT] - rates[_READ])
         saved += counts[_READ_AUDIO] * (rates[_INPUT_AUDIO] - rates[_READ_AUDIO])
         source, date = self.common or self._origin(counts)
         return CostBreakdown(
             total_nano=total,
-            parts=dict(zip(_TYPES, apportion(total, atto), strict=True)),
+            parts=dict(zip(_TYPES, apportion(total, _by_type(amounts)), strict=True)),
             saved_by_cache_nano=round_half_even(saved) if saved > 0 else 0,
             price_source=source,
             price_date=date,
         )
 
-    def ceiling(self, input_tokens: int, output_tokens: int, *, kinds: tuple[Kind, ...] = ()) -> int | None:
-        """Return a bound in nano-USD on what a request can cost that stays within these counts; rounded up.
-
-        Every input token counts at the dearest price an input token can have, every output token likewise,
-        and at the dearest length step within reach, since the input may turn out shorter than its bound.
+    def dearest(self, kinds: tuple[Kind, ...] = ()) -> Dearest | None:
+        """Return the most that tokens can cost: each at the dearest price of any that it may turn out to be.
 
         Args:
-            input_tokens: An upper bound.
-            output_tokens: An upper bound, over all choices.
             kinds: What tokens may turn out to be beside plain input, output and reasoning.
 
         Returns:
@@ -168,14 +189,9 @@ class Rate:
             return None
         inputs = [kind for kind in possible if kind < Kind.OUTPUT]
         outputs = [kind for kind in possible if Kind.OUTPUT <= kind < Kind.WEB_SEARCH]
-        return max(
-            round_up(
-                input_tokens * max(rates[kind] for kind in inputs)
-                + output_tokens * max(rates[kind] for kind in outputs)
-                + rates[Kind.REQUEST]
-            )
+        return Dearest(
+            (over, max(rates[kind] for kind in inputs), max(rates[kind] for kind in outputs), rates[Kind.REQUEST])
             for over, rates in self.by_length
-            if over < input_tokens or over == ALWAYS
         )
 
     def _at(self, input_tokens: int) -> tuple[int, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llm_otel.providers.loading import litellm, traced_already
+from llm_otel.providers import sources
+from llm_otel.providers.loading import Inside, litellm
 
 if TYPE_CHECKING:
     from llm_otel.models.resolve import ModelRef
@@ -34,32 +36,40 @@ class Opened:
 
 def complete(arguments: Mapping[str, Any], *, timeout_s: float | None) -> Any:
     """Send one request and return LiteLLM's `ModelResponse`."""
-    with traced_already():
+    with Inside():
         return litellm().completion(**arguments, **_timeout(timeout_s))
 
 
 async def acomplete(arguments: Mapping[str, Any], *, timeout_s: float | None) -> Any:
     """Send one request without blocking the event loop."""
-    with traced_already():
+    with Inside():
         return await litellm().acompletion(**arguments, **_timeout(timeout_s))
 
 
 def open_stream(arguments: Mapping[str, Any], ref: ModelRef, *, timeout_s: float | None) -> Opened:
     """Send one request and read up to its first chunk."""
-    with traced_already():
+    with Inside():
         client = _stream_client(ref, timeout_s, is_async=False)
         stream = litellm().completion(**arguments, **_timeout(timeout_s), **client)
         chunks: Iterator[Any] = iter(stream)
-        return Opened(stream, chunks, [chunk for chunk in (next(chunks, None),) if chunk is not None])
+        try:
+            return Opened(stream, chunks, [chunk for chunk in (next(chunks, None),) if chunk is not None])
+        except BaseException:
+            sources.close(stream)
+            raise
 
 
 async def aopen_stream(arguments: Mapping[str, Any], ref: ModelRef, *, timeout_s: float | None) -> Opened:
     """Send one request and read up to its first chunk, without blocking the event loop."""
-    with traced_already():
+    with Inside():
         client = _stream_client(ref, timeout_s, is_async=True)
         stream = await litellm().acompletion(**arguments, **_timeout(timeout_s), **client)
         chunks: AsyncIterator[Any] = aiter(stream)
-        return Opened(stream, chunks, [chunk for chunk in (await anext(chunks, None),) if chunk is not None])
+        try:
+            return Opened(stream, chunks, [chunk for chunk in (await anext(chunks, None),) if chunk is not None])
+        except (Exception, asyncio.CancelledError):
+            await sources.aclose(stream)
+            raise
 
 
 def _timeout(timeout_s: float | None) -> dict[str, float]:
@@ -67,7 +77,7 @@ def _timeout(timeout_s: float | None) -> dict[str, float]:
 
 
 def _stream_client(ref: ModelRef, timeout_s: float | None, *, is_async: bool) -> dict[str, Any]:
-    """Return the HTTP client for Gemini's streams, where LiteLLM (1.84 to 1.105) drops the time-out of the call.
+    """Return the HTTP client for Gemini's streams, where LiteLLM (1.105) drops the time-out of the call.
 
     Whole seconds, so that LiteLLM's cache of clients stays small.
     """

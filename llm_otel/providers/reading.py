@@ -15,6 +15,7 @@ from llm_otel.call import Answer
 from llm_otel.usage import Usage
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_HIDDEN = "_hidden_params"
 
 
 def usage_of(reported: Any) -> Usage | None:
@@ -29,10 +30,11 @@ def usage_of(reported: Any) -> Usage | None:
     prompt = fields_of(said.get("prompt_tokens_details") or said.get("input_tokens_details"))
     completion = fields_of(said.get("completion_tokens_details") or said.get("output_tokens_details"))
     usage = Usage.of(
-        input_tokens=_first(said, "prompt_tokens", "input_tokens"),
-        output_tokens=_first(said, "completion_tokens", "output_tokens"),
+        input_tokens=said.get("prompt_tokens") or said.get("input_tokens"),
+        output_tokens=said.get("completion_tokens") or said.get("output_tokens"),
         cache_read_tokens=prompt.get("cached_tokens") or said.get("cache_read_input_tokens"),
-        cache_write_tokens=_first(prompt, "cache_creation_tokens", "cache_write_tokens")
+        cache_write_tokens=prompt.get("cache_creation_tokens")
+        or prompt.get("cache_write_tokens")
         or said.get("cache_creation_input_tokens"),
         cache_write_1h_tokens=get(prompt.get("cache_creation_token_details"), "ephemeral_1h_input_tokens"),
         reasoning_tokens=completion.get("reasoning_tokens"),
@@ -47,16 +49,17 @@ def usage_of(reported: Any) -> Usage | None:
 
 def answer_of(response: Any) -> Answer:
     """Read a whole response."""
-    hidden = getattr(response, "_hidden_params", None)
-    usage = get(response, "usage")
+    hidden = _hidden_of(response)
+    said = fields_of(response)
+    usage = said.get("usage")
     reported = usage_of(usage)
-    choices = _listed(get(response, "choices"))
+    choices = _listed(said.get("choices"))
     return Answer(
         usage=reported,
-        response_id=_text(get(response, "id")),
-        response_model=_model(get(response, "model"), hidden),
+        response_id=_text(said.get("id")),
+        response_model=_model(said.get("model"), hidden),
         finish_reasons=tuple([reason for each in choices if (reason := _text(get(each, "finish_reason")))]),
-        service_tier=_text(get(response, "service_tier")) or _text(get(usage, "service_tier")),
+        service_tier=_text(said.get("service_tier")) or _text(get(usage, "service_tier")),
         is_cache_hit=get(hidden, "cache_hit") is True,
         # Only for counting, and so only where there is no count.
         text="" if reported is not None else "".join([_spoken(get(each, "message")) for each in choices]),
@@ -139,7 +142,7 @@ class ChunkReader:
 
     def _note_first(self, chunk: Any) -> None:
         self._id = _text(get(chunk, "id"))
-        self._hidden = getattr(chunk, "_hidden_params", None)
+        self._hidden = _hidden_of(chunk)
         self._model = _model(get(chunk, "model"), self._hidden)
         self._is_cache_hit = get(self._hidden, "cache_hit") is True
 
@@ -199,15 +202,14 @@ def fields_of(source: Any) -> Mapping[str, Any]:
     return {**extra, **fields} if extra else fields
 
 
-def _first(fields: Mapping[str, Any], *names: str) -> Any:
-    for name in names:
-        if (value := fields.get(name)) is not None:
-            return value
-    return None
+def _hidden_of(response: Any) -> Any:
+    """Return what LiteLLM keeps beside a response: where pydantic has private fields, straight from there."""
+    private = getattr(response, "__pydantic_private__", None)
+    return private.get(_HIDDEN) if private else getattr(response, _HIDDEN, None)
 
 
 def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()
+    return value if isinstance(value, (list, tuple)) else ()  # `list | tuple` would be made anew each time
 
 
 def _text(value: Any) -> str | None:

@@ -17,6 +17,7 @@ from llm_otel.models.providers import Provider, provider_of_litellm
 from llm_otel.models.registry import default_registry
 from llm_otel.models.resolve import ModelRef, resolve_model
 from llm_otel.providers.reading import get
+from llm_otel.routing.retry import RetryPolicy
 from llm_otel.semconv import Operation
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Template:
         ref: Its model, in every vocabulary.
         arguments: For `litellm.completion`: all but the messages, the key and what a stream needs.
         parameters: What stands on the span.
+        retry: How often a request may be sent.
     """
 
     config: LLMConfig
@@ -100,6 +102,7 @@ class Template:
     provider: Provider
     arguments: Mapping[str, Any]
     parameters: Parameters
+    retry: RetryPolicy
 
 
 _templates: dict[int, Template] = {}
@@ -129,7 +132,15 @@ def _make_template(config: LLMConfig) -> Template:
     ref = resolve(config.model, config.provider)
     arguments: dict[str, Any] = {name: v for name in _SENT_AS_GIVEN if (v := getattr(config, name)) is not None}
     arguments.update(config.extra, model=ref.litellm_model, max_retries=0, num_retries=0)
-    return Template(config, version, ref, provider_of_litellm(ref.litellm_provider), arguments, _parameters(arguments))
+    return Template(
+        config=config,
+        registry_version=version,
+        ref=ref,
+        provider=provider_of_litellm(ref.litellm_provider),
+        arguments=arguments,
+        parameters=_parameters(arguments),
+        retry=RetryPolicy(max_attempts=1 + config.max_retries),
+    )
 
 
 def arguments_for(template: Template, messages: Any, *, is_streaming: bool) -> dict[str, Any]:
@@ -143,6 +154,26 @@ def arguments_for(template: Template, messages: Any, *, is_streaming: bool) -> d
     return arguments
 
 
+def for_model(
+    config: LLMConfig, arguments: Mapping[str, Any], provider: str, model: str
+) -> tuple[dict[str, Any], ModelRef]:
+    """Return the arguments of a call for another model, with its reference. An address stays with its provider."""
+    ref = resolve(model, provider)
+    changed = {**arguments, "model": ref.litellm_model}
+    if ref.litellm_provider != template_of(config).ref.litellm_provider:
+        for name in ("api_base", "api_key"):
+            changed.pop(name, None)
+    if "api_key" not in changed and _needs_placeholder_key(provider_of_litellm(ref.litellm_provider), changed):
+        changed["api_key"] = _NO_KEY
+    return changed, ref
+
+
+def with_output_limit(arguments: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
+    """Return the arguments with another output limit, under the name that they use; LiteLLM finds the model's own."""
+    name = "max_completion_tokens" if arguments.get("max_completion_tokens") is not None else "max_tokens"
+    return {**arguments, name: max_tokens}
+
+
 def _stream_options(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     options = arguments.get("stream_options")
     if options is not None and not isinstance(options, Mapping):
@@ -154,9 +185,17 @@ def _stream_options(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _needs_placeholder_key(provider: Provider, arguments: Mapping[str, Any]) -> bool:
     """Tell a server of one's own, named without a key; the environment may have changed since the last call."""
-    if "api_base" not in arguments and not any(os.environ.get(name) for name in provider.address_env):
+    if "api_base" not in arguments and _from_environment(provider.address_env) is None:
         return False
-    return bool(provider.key_env) and not any(os.environ.get(name) for name in provider.key_env)
+    return bool(provider.key_env) and _from_environment(provider.key_env) is None
+
+
+def _from_environment(names: tuple[str, ...]) -> str | None:
+    """Return what the first of some variables says that says something."""
+    for name in names:
+        if value := os.environ.get(name):
+            return value
+    return None
 
 
 def request_of(
@@ -193,7 +232,7 @@ def _is_mock(arguments: Mapping[str, Any]) -> bool:
 def reference_of(arguments: Mapping[str, Any]) -> ModelRef:
     """Tell model and provider of a plain LiteLLM call, as LiteLLM will; what it cannot tell is its own to refuse."""
     model, provider = arguments.get("model"), arguments.get("custom_llm_provider")
-    if not isinstance(model, str) or not isinstance(provider, str | None):
+    if not isinstance(model, str) or not (provider is None or isinstance(provider, str)):
         return _unresolved(str(model or ""))
     return _plain_reference(model, provider, default_registry().version)
 
@@ -214,9 +253,7 @@ def _unresolved(model: str) -> ModelRef:
 
 
 def _server(arguments: Mapping[str, Any], provider: Provider) -> tuple[str | None, int | None]:
-    given = arguments.get("api_base") or arguments.get("base_url")
-    configured = (os.environ.get(name) for name in provider.address_env)
-    address = given or next((value for value in configured if value), None)
+    address = arguments.get("api_base") or arguments.get("base_url") or _from_environment(provider.address_env)
     if not isinstance(address, str):
         return provider.host, provider.port if provider.host else None
     return _split(address)

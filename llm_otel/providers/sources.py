@@ -11,7 +11,7 @@ from llm_otel.providers.loading import litellm
 _logger = logging.getLogger("llm_otel")
 _HANG_UP_FAILED = "llm_otel.hang_up_failed error=%s"
 _READ_BY_STREAMS = ("response", "http_response", "streaming_response")
-"""Where LiteLLM's provider streams (1.84 to 1.105) keep what they read from."""
+"""Where LiteLLM's provider streams (1.105) keep what they read from."""
 
 
 class LiteLLMSource:

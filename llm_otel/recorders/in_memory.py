@@ -294,5 +294,8 @@ def shows_created() -> bool:
 
 def _exemplar(sighting: Sighting, scale: int) -> Exemplar:
     trace, amount, seen_s = sighting
-    labels = {semconv.EXEMPLAR_TRACE_ID: trace.trace_id, semconv.EXEMPLAR_SPAN_ID: trace.span_id}
+    labels = {
+        semconv.EXEMPLAR_TRACE_ID: f"{trace.trace_id:032x}",
+        semconv.EXEMPLAR_SPAN_ID: f"{trace.span_id:016x}",
+    }
     return Exemplar(labels, amount / scale, seen_s)

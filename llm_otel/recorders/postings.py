@@ -44,6 +44,7 @@ _REQUEST_DURATION = semconv.REQUEST_DURATION.prometheus_name
 _TIME_TO_FIRST_CHUNK = semconv.TIME_TO_FIRST_CHUNK.prometheus_name
 _REQUEST_COST = semconv.REQUEST_COST.prometheus_name
 _BY_PROMPT_CACHE = (semconv.SAVED_BY_PROMPT_CACHE,)
+_BY_DOWNGRADE = (semconv.SAVED_BY_DOWNGRADE,)
 
 COUNTERS: Mapping[MetricSpec, tuple[Own, ...]] = {
     semconv.REQUESTS: tuple((outcome,) for outcome in Outcome),
@@ -52,7 +53,7 @@ COUNTERS: Mapping[MetricSpec, tuple[Own, ...]] = {
     semconv.TOKENS: tuple((token_type,) for token_type in TokenType if token_type is not TokenType.REQUEST),
     semconv.COST: tuple((token_type,) for token_type in TokenType),
     semconv.WASTED_COST: ((_RETRY,), *((outcome,) for outcome in _FRUITLESS)),
-    semconv.SAVED: (_BY_PROMPT_CACHE,),
+    semconv.SAVED: (_BY_PROMPT_CACHE, _BY_DOWNGRADE),
     semconv.UNPRICED_REQUESTS: ((),),
     semconv.ESTIMATED_REQUESTS: ((),),
 }
@@ -66,9 +67,8 @@ SCALES = {
 }
 """How many units of an amount make one of what Prometheus shows, by the name of the metric."""
 
-_MAX_EXEMPLAR_LENGTH = 128
-"""Characters of names and values together, by the OpenMetrics specification 1.0."""
-_EXEMPLAR_NAMES_LENGTH = len(semconv.EXEMPLAR_TRACE_ID) + len(semconv.EXEMPLAR_SPAN_ID)
+_SAMPLED = 1
+"""The flag of W3C's Trace Context (level 2, section 2.2.5, read 2026-11) that says that a span is kept."""
 
 
 class EndedCall(NamedTuple):
@@ -76,7 +76,7 @@ class EndedCall(NamedTuple):
 
     Attributes:
         ended_s: Wall time, seconds since the epoch.
-        exemplar: The trace that exemplars lead to.
+        trace: Where it stands, kept or not.
     """
 
     operation: str
@@ -89,7 +89,7 @@ class EndedCall(NamedTuple):
     time_to_first_chunk_s: float | None
     attempts: tuple[AttemptRecord, ...]
     cost_nano: int | None
-    exemplar: TraceRef | None
+    trace: TraceRef | None
 
     @classmethod
     def of(cls, record: CallRecord) -> EndedCall:
@@ -106,7 +106,7 @@ class EndedCall(NamedTuple):
             record.time_to_first_chunk_s,
             record.attempts,
             record.cost_nano,
-            exemplar_of(record.trace),
+            record.trace,
         )
 
 
@@ -157,12 +157,8 @@ def wasted_reason(outcome: Outcome, *, is_last: bool) -> str | None:
 
 
 def exemplar_of(trace: TraceRef | None) -> TraceRef | None:
-    """Return the trace that exemplars lead to; `None` if none is kept, or OpenMetrics cannot hold its ids."""
-    if trace is None or not trace.is_sampled:
-        return None
-    if _EXEMPLAR_NAMES_LENGTH + len(trace.trace_id) + len(trace.span_id) > _MAX_EXEMPLAR_LENGTH:
-        return None
-    return trace
+    """Return the trace that exemplars lead to; `None` if none is kept."""
+    return trace if trace is not None and trace.is_valid and trace.trace_flags & _SAMPLED else None
 
 
 def _of_completion(call: EndedCall) -> Posting:
@@ -199,6 +195,8 @@ def _post_attempt(counts: list[Count], attempt: AttemptRecord, *, is_last: bool)
             counts.append((_COST, (token_type,), nano, token_type is dearest))
     if cost.saved_by_cache_nano > 0:
         counts.append((_SAVED, _BY_PROMPT_CACHE, cost.saved_by_cache_nano, False))
+    if attempt.held is not None and attempt.held.saved_nano:
+        counts.append((_SAVED, _BY_DOWNGRADE, attempt.held.saved_nano, False))
     reason = wasted_reason(attempt.outcome, is_last=is_last)
     if reason is not None and cost.total_nano:
         counts.append((_WASTED_COST, (reason,), cost.total_nano, False))

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from llm_otel.recorders.budgets import NAME as BUDGETS
+from llm_otel.recorders.budgets import BudgetRecorder
 from llm_otel.recorders.label_sets import (
     DEFAULT_TAG_LABELS,
     MAX_LABEL_SETS,
@@ -21,13 +23,15 @@ from llm_otel.recorders.label_sets import (
     TagLabels,
     parse_tag_labels,
 )
-from llm_otel.recorders.postings import EndedCall, post
+from llm_otel.recorders.postings import EndedCall, exemplar_of, post
 from llm_otel.recorders.registries import metrics_in
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from llm_otel.budgets.budget import Budget
     from llm_otel.call import CallRecord, CallRequest
+    from llm_otel.recorders.budgets import Statuses
     from llm_otel.recorders.series import Series
 
 NAME = "prometheus"
@@ -64,8 +68,10 @@ class PrometheusRecorder:
         max_models: int = MAX_MODELS,
         max_label_sets: int = MAX_LABEL_SETS,
     ) -> None:
+        tags = parse_tag_labels(tag_labels)
+        self._tag_names = frozenset(tag.name for tag in tags)
         self._label_sets = LabelSets(
-            parse_tag_labels(tag_labels),
+            tags,
             declared_models=declared_models,
             max_models=max_models,
             max_label_sets=max_label_sets,
@@ -102,6 +108,18 @@ class PrometheusRecorder:
         """
         (self._errors.get(recorder) or self._metrics.internal_errors.labels(recorder)).inc()
 
+    def for_budgets(self, budgets: Callable[[], Iterable[Budget]], statuses: Statuses) -> BudgetRecorder:
+        """Show budgets in the same registry.
+
+        Args:
+            budgets: Returns the budgets in force.
+            statuses: Asked at each scrape; may raise.
+        """
+        gauges = self._metrics.budget_gauges
+        gauges.statuses, gauges.label_names = statuses, self._tag_names
+        gauges.on_error = lambda _error: self.internal_error(BUDGETS)
+        return BudgetRecorder(self._metrics.budget_counters, budgets, self._tag_names)
+
     def _land(self, call: CallRequest | EndedCall) -> None:
         self._series_at(call, call.provider, call.model).closed()
 
@@ -115,8 +133,9 @@ class PrometheusRecorder:
 
     def _write(self, call: EndedCall) -> None:
         try:
+            exemplar = exemplar_of(call.trace)
             for (provider, model), posting in post(call).items():
-                self._series_at(call, provider, model).write(posting, call.exemplar, call.ended_s)
+                self._series_at(call, provider, model).write(posting, exemplar, call.ended_s)
         # A scrape may be what it is written for, and every other metric of the service waits behind it.
         except Exception:  # noqa: BLE001
             self.internal_error(self.name)

@@ -23,6 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from llm_otel import semconv
 from llm_otel.errors import ConfigurationError
+from llm_otel.recorders.budgets import BudgetCounters, BudgetGauges
 from llm_otel.recorders.in_files import FileStore
 from llm_otel.recorders.in_memory import MemoryStore
 from llm_otel.versions import OURS, version_of
@@ -81,6 +82,8 @@ class Metrics:
     store: SeriesStore
     internal_errors: Counter
     facts: ProcessFacts = field(default_factory=ProcessFacts)
+    budget_counters: BudgetCounters = field(default_factory=BudgetCounters)
+    budget_gauges: BudgetGauges = field(default_factory=BudgetGauges)
     registries: WeakSet[CollectorRegistry] = field(default_factory=WeakSet)
     """Where they are registered."""
 
@@ -98,7 +101,8 @@ class Metrics:
     @property
     def collectors(self) -> tuple[Collector, ...]:
         """All that a registry holds of us."""
-        return (*self.store.collectors, self.internal_errors, self.facts)
+        counters = (self.internal_errors, *self.budget_counters.collectors)
+        return (*self.store.collectors, *counters, self.facts, self.budget_gauges)
 
     def seen_label_sets(self) -> Iterator[dict[str, str]]:
         """Yield the labels of calls that have series already, oldest first."""
@@ -154,6 +158,7 @@ def serving_registry(registry: CollectorRegistry | None = None) -> CollectorRegi
     metrics = _metrics_of.get(_home(registry))
     if metrics is not None:
         served.register(metrics.facts)
+        served.register(metrics.budget_gauges)
     return served
 
 

@@ -6,6 +6,7 @@ The happy path is one span. Where there was more than one attempt, each gets a c
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from llm_otel import semconv, tracing
@@ -16,20 +17,22 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span
 
-    from llm_otel.call import AttemptRecord, CallRecord, CallRequest
+    from llm_otel.budgets.reports import BudgetAlert
+    from llm_otel.call import AttemptRecord, CallRecord, CallRequest, Held
     from llm_otel.tracing import AttributeValue
     from llm_otel.usage import Usage
 
-_USAGE_WHEN_PRESENT = (
-    (semconv.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "cache_read_tokens"),
-    (semconv.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS, "cache_write_tokens"),
-    (semconv.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "reasoning_tokens"),
-    (semconv.GEN_AI_USAGE_AUDIO_INPUT_TOKENS, "input_audio_tokens"),
-    (semconv.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS, "output_audio_tokens"),
-    (semconv.GEN_AI_USAGE_AUDIO_CACHE_READ_INPUT_TOKENS, "cache_read_audio_tokens"),
-    (semconv.GEN_AI_USAGE_IMAGE_INPUT_TOKENS, "input_image_tokens"),
-    (semconv.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS, "output_image_tokens"),
-)
+_USAGE_WHEN_PRESENT = {
+    semconv.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: "cache_read_tokens",
+    semconv.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS: "cache_write_tokens",
+    semconv.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: "reasoning_tokens",
+    semconv.GEN_AI_USAGE_AUDIO_INPUT_TOKENS: "input_audio_tokens",
+    semconv.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS: "output_audio_tokens",
+    semconv.GEN_AI_USAGE_AUDIO_CACHE_READ_INPUT_TOKENS: "cache_read_audio_tokens",
+    semconv.GEN_AI_USAGE_IMAGE_INPUT_TOKENS: "input_image_tokens",
+    semconv.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS: "output_image_tokens",
+}
+_read_parts = attrgetter(*_USAGE_WHEN_PRESENT.values())
 _OPENAI_API = frozenset({"openai", "azure.ai.openai"})
 """The providers whose spans may carry the conventions' `openai.*` attributes."""
 _FAILED = frozenset({Outcome.ERROR, Outcome.DENIED, Outcome.CANCELLED})
@@ -53,6 +56,23 @@ def finish(span: Span, record: CallRecord) -> None:
                 _mark_failed(span, record)
     finally:
         span.end(end_time=record.started_ns + int(record.duration_s * 1e9))
+
+
+def alert(span: Span | None, told: BudgetAlert) -> None:
+    """Write a threshold that a call has taken spend to on its span; where that has ended, on a child of no length."""
+    if span is None:
+        return
+    attributes: dict[str, AttributeValue] = {
+        semconv.ALERT_BUDGET: told.budget,
+        semconv.ALERT_SCOPE: told.scope,
+        semconv.ALERT_FRACTION: told.fraction,
+        semconv.ALERT_SPENT_USD: float(told.spent_usd),
+        semconv.ALERT_LIMIT_USD: float(told.limit_usd),
+    }
+    if span.is_recording():
+        span.add_event(semconv.EVENT_BUDGET_ALERT, attributes)
+        return
+    tracing.start_span(f"budget_alert {told.budget}", attributes, is_client=False, parent=span).end()
 
 
 def _request_attributes(request: CallRequest) -> dict[str, AttributeValue]:
@@ -85,7 +105,7 @@ def _add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, str]) ->
 
 def _response_attributes(record: CallRecord) -> dict[str, AttributeValue]:
     answer = record.answer
-    attributes: dict[str, AttributeValue] = {semconv.OUTCOME: record.outcome.value}
+    attributes: dict[str, AttributeValue] = {semconv.OUTCOME: str(record.outcome)}
     if answer.response_id:
         attributes[semconv.GEN_AI_RESPONSE_ID] = answer.response_id
     if answer.response_model:
@@ -100,21 +120,21 @@ def _response_attributes(record: CallRecord) -> dict[str, AttributeValue]:
         attributes[semconv.CACHE_HIT] = True
     if record.time_to_first_chunk_s is not None:
         attributes[semconv.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = record.time_to_first_chunk_s
-    if len(record.attempts) > 1:
+    if len(record.attempts) != 1:
         attributes[semconv.ATTEMPT_COUNT] = len(record.attempts)
     if record.usage is not None:
         _add_usage(attributes, record.usage)
     _add_cost(attributes, record)
+    _add_budgets(attributes, record)
     return attributes
 
 
 def _add_usage(attributes: dict[str, AttributeValue], usage: Usage) -> None:
     attributes[semconv.GEN_AI_USAGE_INPUT_TOKENS] = usage.input_tokens
     attributes[semconv.GEN_AI_USAGE_OUTPUT_TOKENS] = usage.output_tokens
-    for name, field in _USAGE_WHEN_PRESENT:
-        count = getattr(usage, field)
-        if count:
-            attributes[name] = count
+    parts = _read_parts(usage)
+    if any(parts):
+        attributes.update((name, count) for name, count in zip(_USAGE_WHEN_PRESENT, parts, strict=True) if count)
     if usage.is_estimated:
         attributes[semconv.USAGE_ESTIMATED] = True
 
@@ -127,10 +147,42 @@ def _add_cost(attributes: dict[str, AttributeValue], record: CallRecord) -> None
     attributes[semconv.GEN_AI_USAGE_COST_CURRENCY] = semconv.CURRENCY_USD
     attributes[semconv.GEN_AI_USAGE_COST_SOURCE] = semconv.COST_SOURCE_LOCAL
     attributes[semconv.COST_NANO_USD] = record.cost_nano
-    if record.price_source is not None:
-        attributes[semconv.PRICE_SOURCE] = record.price_source
-    if record.price_date is not None:
-        attributes[semconv.PRICE_DATE] = record.price_date
+    cost = record.attempts[-1].cost
+    if cost is not None:
+        attributes[semconv.PRICE_SOURCE] = cost.price_source
+        if cost.price_date is not None:
+            attributes[semconv.PRICE_DATE] = cost.price_date
+
+
+def _add_budgets(attributes: dict[str, AttributeValue], record: CallRecord) -> None:
+    last = record.attempts[-1] if record.attempts else None
+    if last is not None and last.held is not None:
+        _add_held(attributes, last, last.held)
+    refusal = record.refusal
+    if refusal is not None:
+        attributes[semconv.BUDGET_DENIED_BY] = refusal.budget
+        if refusal.scope:
+            attributes[semconv.BUDGET_DENIED_SCOPE] = refusal.scope
+        attributes[semconv.BUDGET_DENIAL_KIND] = refusal.kind
+
+
+def _add_held(attributes: dict[str, AttributeValue], attempt: AttemptRecord, held: Held) -> None:
+    """Write how the last attempt was held to its budgets, and what they changed about it."""
+    if held.budgets:
+        attributes[semconv.BUDGET_IDS] = tuple(budget for budget, _ in held.budgets)
+    if held.amount_nano is not None:
+        attributes[semconv.BUDGET_HELD_NANO_USD] = held.amount_nano
+    if held.max_tokens is not None:
+        attributes[semconv.GEN_AI_REQUEST_MAX_TOKENS] = held.max_tokens
+    if held.is_defaulted:
+        attributes[semconv.MAX_TOKENS_DEFAULTED] = True
+    if held.is_clipped:
+        attributes[semconv.MAX_TOKENS_CLIPPED] = True
+    if held.is_exceeded:
+        attributes[semconv.ESTIMATE_EXCEEDED] = True
+    if held.downgraded_for is not None:
+        attributes[semconv.BUDGET_DOWNGRADED_FOR] = held.downgraded_for[0]
+        attributes[semconv.BUDGET_DOWNGRADED_TO] = attempt.model
 
 
 def _mark_failed(span: Span, record: CallRecord) -> None:
@@ -151,7 +203,7 @@ def _write_attempt(parent: Span, attempt: AttemptRecord, *, started_ns: int) -> 
         semconv.ATTEMPT_REASON: attempt.reason.value,
         semconv.ATTEMPT_MODEL: attempt.model,
         semconv.ATTEMPT_PROVIDER: attempt.provider,
-        semconv.OUTCOME: attempt.outcome.value,
+        semconv.OUTCOME: str(attempt.outcome),
     }
     if attempt.usage is not None:
         attributes[semconv.ATTEMPT_INPUT_TOKENS] = attempt.usage.input_tokens

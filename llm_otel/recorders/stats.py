@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from llm_otel.errors import ConfigurationError
 from llm_otel.money import usd
 from llm_otel.recorders.tallies import Group, GroupNames, Tally, TrackedCall
 from llm_otel.scope import parse_tags
+
+if TYPE_CHECKING:
+    from llm_otel.budgets import reports
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -44,6 +47,20 @@ class Stats(TypedDict):
     by_tag: dict[str, GroupStats]
 
 
+class ScopeStatus(TypedDict):
+    """How one scope of a budget stands; `scope` is empty for a budget that is not split."""
+
+    id: str
+    scope: str
+    window: str
+    limit_usd: Decimal
+    spent_usd: Decimal
+    held_usd: Decimal
+    headroom_usd: Decimal
+    percentage_used: float
+    resets_at: datetime | None
+
+
 class BudgetStatus(TypedDict):
     """What `UsageTracker.get_budget_status` returns; see there."""
 
@@ -51,6 +68,33 @@ class BudgetStatus(TypedDict):
     spent_usd: Decimal
     remaining_usd: Decimal | None
     percentage_used: float | None
+    budgets: list[ScopeStatus]
+
+
+def told_by_ledger(statuses: Sequence[reports.BudgetStatus]) -> BudgetStatus:
+    """Return how budgets stand, one at least; at the top the one of which most is used, a hard one if there is any."""
+    first = max(statuses, key=lambda each: (each.budget.is_hard, each.used_ratio))
+    return BudgetStatus(
+        limit_usd=first.limit_usd,
+        spent_usd=first.spent_usd,
+        remaining_usd=first.limit_usd - first.spent_usd,
+        percentage_used=100 * first.used_ratio,
+        budgets=[_scope_status(each) for each in statuses],
+    )
+
+
+def _scope_status(status: reports.BudgetStatus) -> ScopeStatus:
+    return ScopeStatus(
+        id=status.budget.id,
+        scope=status.scope,
+        window=status.window,
+        limit_usd=status.limit_usd,
+        spent_usd=status.spent_usd,
+        held_usd=status.held_usd,
+        headroom_usd=status.headroom_usd,
+        percentage_used=100 * status.used_ratio,
+        resets_at=status.resets_at,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from llm_otel.budgets.ledger import StoreUnavailableError
 from llm_otel.call import Outcome
 from llm_otel.clock import Clock, SystemClock
-from llm_otel.errors import ConfigurationError
+from llm_otel.errors import ConfigurationError, LLMOtelError
 from llm_otel.money import parse_usd, usd
 from llm_otel.recorders.inbox import Inbox
-from llm_otel.recorders.stats import BudgetStatus, GroupStats, Selection, Stats, report
+from llm_otel.recorders.stats import BudgetStatus, GroupStats, Selection, Stats, report, told_by_ledger
 from llm_otel.recorders.tallies import GroupNames, Totals, TrackedCall
 from llm_otel.scope import Tags, parse_tags
 
 if TYPE_CHECKING:
+    from llm_otel.budgets import reports
     from llm_otel.call import CallRecord, CallRequest
 
 __all__ = ["BudgetStatus", "GroupStats", "Stats", "UsageTracker"]
@@ -42,6 +44,7 @@ class UsageTracker:
         budget_limit_usd: What `get_budget_status` measures against. It refuses nothing.
         max_calls: How many of the last calls are known one by one.
         clock: Says when a call was tracked.
+        ledger: Asks a ledger how its budgets stand; `get_budget_status` speaks for them then.
 
     Raises:
         ConfigurationError: The limit is no amount of money, or `max_calls` no positive integer.
@@ -55,11 +58,13 @@ class UsageTracker:
         *,
         max_calls: int = DEFAULT_MAX_CALLS,
         clock: Clock | None = None,
+        ledger: Callable[[], Sequence[reports.BudgetStatus]] | None = None,
     ) -> None:
         if isinstance(max_calls, bool) or not isinstance(max_calls, int) or max_calls < 1:
             raise ConfigurationError("max_calls", max_calls, "a positive integer")
         self._limit_nano = None if budget_limit_usd is None else parse_usd(budget_limit_usd, field="budget_limit_usd")
         self._clock = SystemClock() if clock is None else clock
+        self._ledger = ledger
         self._names = GroupNames()
         self._all_time = Totals(self._names)
         self._window: deque[TrackedCall] = deque(maxlen=max_calls)
@@ -127,16 +132,35 @@ class UsageTracker:
         `remaining_usd` is negative after an overrun, and `percentage_used` then above 100; a limit of 0
         counts as used up. Both are `None` without a limit. Calls whose cost is not known are in none of the
         numbers.
+
+        `llm_otel.tracker()` speaks for the ledger: `budgets` has every scope of every declared budget, the
+        numbers beside it are those of the one of which most is used, a hard one if there is any. That asks the
+        ledger, over the network where it is in Redis. Any other tracker knows its own limit only.
+
+        Raises:
+            LLMOtelError: The ledger cannot be reached.
         """
+        statuses = self._statuses()
+        if statuses:
+            return told_by_ledger(statuses)
         spent, limit = self._inbox.read(self._spent_nano), self._limit_nano
         if limit is None:
-            return BudgetStatus(limit_usd=None, spent_usd=usd(spent), remaining_usd=None, percentage_used=None)
+            return BudgetStatus(
+                limit_usd=None, spent_usd=usd(spent), remaining_usd=None, percentage_used=None, budgets=[]
+            )
         return BudgetStatus(
             limit_usd=usd(limit),
             spent_usd=usd(spent),
             remaining_usd=usd(limit - spent),
             percentage_used=100 * spent / limit if limit else 100.0,
+            budgets=[],
         )
+
+    def _statuses(self) -> Sequence[reports.BudgetStatus]:
+        try:
+            return () if self._ledger is None else self._ledger()
+        except StoreUnavailableError as exc:
+            raise LLMOtelError(f"the ledger cannot be reached: {exc}") from exc
 
     def _spent_nano(self) -> int:
         return sum(group.tally.cost_nano for group in self._all_time.by_model())

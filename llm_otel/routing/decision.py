@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 EXPLICIT_MODEL = "explicit_model"
 """Reason code: the caller named the model."""
+BUDGET_DOWNGRADE = "budget_downgrade"
+"""Reason code, followed by the budget's id: a cheaper model was taken."""
 
 
 class Candidate(BaseModel):
@@ -41,6 +43,22 @@ class RouteDecision(BaseModel):
     """What made the choice: `explicit` when the caller did."""
     score: float | None = None
     """How complex the request was rated, 0 to 1; `None` where nothing was rated."""
+
+
+def downgraded(asked: tuple[str, str], taken: tuple[str, str], budget: str) -> RouteDecision:
+    """Return the decision of a budget that had a cheaper model taken; models are (provider, name)."""
+    (asked_provider, asked_model), (provider, model) = asked, taken
+    why_not = f"does not fit into budget {budget!r}"
+    return RouteDecision(
+        model=model,
+        provider=provider,
+        candidates=(
+            Candidate(model=model, provider=provider),
+            Candidate(model=asked_model, provider=asked_provider, fits=False, why_not=why_not),
+        ),
+        reason_codes=(f"{BUDGET_DOWNGRADE}:{budget}", EXPLICIT_MODEL),
+        policy="explicit",
+    )
 
 
 @lru_cache(maxsize=1024)

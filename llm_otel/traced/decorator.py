@@ -6,14 +6,21 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
+from llm_otel.budgets.matching import run_budget
 from llm_otel.errors import ConfigurationError
 from llm_otel.scope import Scope, Tags, parse_tags
 from llm_otel.traced.entries import Block, Entries, block_of_caller
 from llm_otel.traced.forms import name_of, wrap
 from llm_otel.traced.opened import OpenScope
 
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from llm_otel.budgets.budget import Budget
+
+    Usd = Decimal | str | int | float
 T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,11 +33,13 @@ class TracedScope:
     several threads and tasks at once.
     """
 
-    __slots__ = ("_entries", "_name", "_tags")
+    __slots__ = ("_budget_usd", "_entries", "_name", "_tags")
 
-    def __init__(self, name: str | None = None, tags: Tags | None = None) -> None:
+    def __init__(self, name: str | None = None, tags: Tags | None = None, budget_usd: Usd | None = None) -> None:
         self._name = _checked_name(name)
         self._tags = parse_tags(_checked_tags(tags))
+        self._budget_usd = budget_usd
+        self._budget_for("run")
         self._entries = Entries()
 
     @overload
@@ -48,7 +57,7 @@ class TracedScope:
         if not callable(function):
             raise ConfigurationError("function", function, "decorate what can be called; of a property, its getter")
         name = self._name or name_of(function)
-        return wrap(function, functools.partial(OpenScope, name, self._tags))
+        return wrap(function, functools.partial(OpenScope, name, self._tags, self._budget_for(name)))
 
     def __enter__(self) -> Scope:
         return self._enter(block_of_caller())
@@ -69,10 +78,13 @@ class TracedScope:
     def _enter(self, block: Block) -> Scope:
         if self._name is None:
             raise ConfigurationError("name", None, "name the block: with traced_llm('nightly-digest')")
-        opened = OpenScope(self._name, self._tags)
+        opened = OpenScope(self._name, self._tags, self._budget_for(self._name))
         opened.running.__enter__()
         self._entries.add(block, opened)
         return opened.scope
+
+    def _budget_for(self, name: str) -> Budget | None:
+        return None if self._budget_usd is None else run_budget(name, self._budget_usd)
 
     def _exit(self, block: Block, exc: BaseException | None) -> None:
         opened = self._entries.take(block)
@@ -95,14 +107,20 @@ def _checked_tags(tags: Any) -> Tags | None:
 
 
 @overload
-def traced_llm(function: classmethod[T, P, R], /, *, tags: Tags | None = None) -> classmethod[T, P, R]: ...
+def traced_llm(
+    function: classmethod[T, P, R], /, *, tags: Tags | None = None, budget_usd: Usd | None = None
+) -> classmethod[T, P, R]: ...
 @overload
-def traced_llm(function: staticmethod[P, R], /, *, tags: Tags | None = None) -> staticmethod[P, R]: ...
+def traced_llm(
+    function: staticmethod[P, R], /, *, tags: Tags | None = None, budget_usd: Usd | None = None
+) -> staticmethod[P, R]: ...
 @overload
-def traced_llm(function: Callable[P, R], /, *, tags: Tags | None = None) -> Callable[P, R]: ...
+def traced_llm(
+    function: Callable[P, R], /, *, tags: Tags | None = None, budget_usd: Usd | None = None
+) -> Callable[P, R]: ...
 @overload
-def traced_llm(name: str | None = None, *, tags: Tags | None = None) -> TracedScope: ...
-def traced_llm(name: Any = None, *, tags: Tags | None = None) -> Any:
+def traced_llm(name: str | None = None, *, tags: Tags | None = None, budget_usd: Usd | None = None) -> TracedScope: ...
+def traced_llm(name: Any = None, *, tags: Tags | None = None, budget_usd: Usd | None = None) -> Any:
     """Trace what runs inside and sum up its completions: calls, tokens and cost.
 
     A decorator, with or without parentheses, and a context manager:
@@ -131,10 +149,13 @@ def traced_llm(name: Any = None, *, tags: Tags | None = None) -> Any:
     Args:
         name: What the workflow is called, low in cardinality; by default as the function. A block needs one.
         tags: Who and what the calls inside are for; inner scopes win over outer ones.
+        budget_usd: A hard limit in US dollars for each single run: a call inside that may cost more than what is left
+            is refused with `BudgetExceededError` before it is sent. Runs inside share it, whatever their own.
 
     Raises:
-        ConfigurationError: The name is empty or no string, the tags are malformed, or a class is decorated.
+        ConfigurationError: The name is empty or no string, the tags are malformed, the budget is no amount of money,
+            or a class is decorated.
     """
     if callable(name) or isinstance(name, (classmethod, staticmethod)):
-        return TracedScope(tags=tags)(name)
-    return TracedScope(name, tags)
+        return TracedScope(tags=tags, budget_usd=budget_usd)(name)
+    return TracedScope(name, tags, budget_usd)

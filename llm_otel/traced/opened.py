@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from llm_otel import semconv
+from llm_otel.budgets.matching import run_of
 from llm_otel.clock import Clock, SystemClock
 from llm_otel.recording import Guard, record_now
 from llm_otel.scope import Scope, current_scope
@@ -18,6 +20,9 @@ from llm_otel.tracing import AttributeValue, mark_failed, start_span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+    from llm_otel.budgets.budget import Budget
+    from llm_otel.budgets.matching import Matched
 
 T = TypeVar("T")
 
@@ -36,9 +41,11 @@ class OpenScope:
 
     __slots__ = ("_clock", "_span", "_started_ns", "_started_s", "running", "scope")
 
-    def __init__(self, name: str, tags: Mapping[str, str], *, clock: Clock = _SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, name: str, tags: Mapping[str, str], budget: Budget | None = None, *, clock: Clock = _SYSTEM_CLOCK
+    ) -> None:
         self._span: Span | None = None
-        self.scope = Scope(name, tags, parent=current_scope.get())
+        self.scope = Scope(name, tags, parent=current_scope.get(), budget=_of_this_run(budget, clock))
         self._clock = clock
         self._started_ns = clock.now_ns()
         self._started_s = clock.monotonic()
@@ -106,6 +113,12 @@ class OpenScope:
             started_ns=self._started_ns,
             duration_s=self._clock.monotonic() - self._started_s,
         )
+
+
+def _of_this_run(budget: Budget | None, clock: Clock) -> Matched | None:
+    if budget is None:
+        return None
+    return run_of(budget, f"run-{secrets.token_hex(6)}", now_s=clock.now_ns() // 10**9)
 
 
 def _on_internal_error(where: str, error: Exception) -> None:

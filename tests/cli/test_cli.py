@@ -4,25 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
-
-from llm_otel.cli.app import app
 
 HEAVY = ("litellm", "pydantic", "opentelemetry", "prometheus_client", "genai_prices")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the command line in this process, as in a terminal of 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def invoke(*arguments: str, **options: Any) -> Result:
-        return CliRunner().invoke(app, list(arguments), **options)
-
-    return invoke
 
 
 def test_the_version_is_shown(run, monkeypatch):
@@ -37,7 +22,7 @@ def test_help_names_every_command(run):
     page = run("--help").stdout
     commands = [line.split()[0] for line in page.partition("Commands:")[2].splitlines() if line]
 
-    assert ["demo", "models", "price"] == commands
+    assert ["demo", "budgets", "exporter", "models", "price"] == commands
 
 
 def test_help_and_version_load_nothing_heavy():

@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.wire
 
-CALLS = 30
+CALLS = 45
 
 
 def free_port() -> int:
@@ -59,9 +59,12 @@ def test_the_demo_reports_serves_and_ends_cleanly():
 
     assert report["books"]["billed"] == report["books"]["recorded"]
     assert CALLS == report["total"]["calls"]
+    assert ["company", "team", "shopper", "labs"] == [each["id"] for each in report["budgets"]["standings"]]
+    assert 'llm_otel_budget_limit_usd{budget="labs",scope=""} 0.0075' in metrics
     assert 'llm_otel_requests_total{feature="answer",model="gpt-4o-mini"' in metrics
     assert 0 == process.returncode
     assert ["Loading LiteLLM (some seconds, once) ...", "Opening connections ..."] == progress.splitlines()[:2]
+    assert "  Budget labs is used up: its calls are refused from now on" in progress.splitlines()
     assert f"Serving http://127.0.0.1:{port}/metrics; Ctrl-C ends it." in progress
     assert "Stopped." == progress.splitlines()[-1]
     assert "Traceback" not in progress

@@ -74,6 +74,8 @@ def kind_of(attributes: Attributes) -> Kind | None:
     operation = attributes.get("gen_ai.operation.name")
     if "llm_otel.attempt.number" in attributes:
         return Kind.ATTEMPT
+    if "llm_otel.alert.budget" in attributes:
+        return Kind.ALERT
     if operation == "invoke_workflow":
         return Kind.WORKFLOW
     return Kind.INFERENCE if operation in conventions.OPERATIONS else None
@@ -83,6 +85,9 @@ def _scope_name(span: ReadableSpan) -> str | None:
     return span.instrumentation_scope.name if span.instrumentation_scope is not None else None
 
 
+_NAME_PREFIX = {Kind.ATTEMPT: ("attempt",), Kind.ALERT: ("budget_alert",)}
+
+
 # --- one span ---------------------------------------------------------------------------------------------------------
 
 
@@ -90,8 +95,12 @@ def _check_shell(span: ReadableSpan, say: Say) -> Iterator[Finding]:
     scope = span.instrumentation_scope
     if scope is None or scope.schema_url != conventions.SCHEMA_URL:
         yield say("schema_url", f"the scope does not say {conventions.SCHEMA_URL}")
-    if span.events:
-        yield say("no_events", f"events {[event.name for event in span.events]}: texts of exceptions quote prompts")
+    for event in span.events:
+        known = conventions.EVENTS.get(event.name)
+        if known is None:
+            yield say("no_events", f"event {event.name}: texts of exceptions quote prompts")
+        elif known.keys() != (event.attributes or {}).keys():
+            yield say("event_attributes", f"event {event.name} has {sorted(event.attributes or {})}")
     if span.start_time is not None and span.end_time is not None and span.end_time < span.start_time:
         yield say("times", "it ends before it starts")
 
@@ -99,7 +108,7 @@ def _check_shell(span: ReadableSpan, say: Say) -> Iterator[Finding]:
 def _check_name_and_kind(span: ReadableSpan, kind: Kind, convention: SpanConvention, say: Say) -> Iterator[Finding]:
     attributes = span.attributes or {}
     parts = [str(attributes[name]) for name in convention.named_by if name in attributes]
-    expected = " ".join(["attempt", *parts] if kind is Kind.ATTEMPT else parts)
+    expected = " ".join([*_NAME_PREFIX.get(kind, ()), *parts])
     if span.name != expected:
         yield say("name", f"its name should be {expected!r}")
     if span.kind.name != convention.span_kind:

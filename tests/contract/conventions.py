@@ -35,6 +35,7 @@ class Kind(Enum):
     INFERENCE = "inference"
     ATTEMPT = "attempt"
     WORKFLOW = "workflow"
+    ALERT = "alert"
 
 
 Type = Literal["string", "int", "double", "boolean", "string[]"]
@@ -83,6 +84,7 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/gen-ai/1.42.0"
 ANSWERED = frozenset({"success", "cached"})
 FAILED = frozenset({"error", "denied", "cancelled"})
 OUTCOMES = ANSWERED | FAILED | {"abandoned"}
+DENIAL_KINDS = frozenset({"exhausted", "in_flight", "too_large", "unknown_price", "store_unavailable"})
 
 WELL_KNOWN_PROVIDERS = frozenset(
     [
@@ -173,6 +175,7 @@ def _has_begun_to_answer(attributes: Attributes) -> bool:
 
 _is_answered = _outcome_in(ANSWERED)
 _is_answered_stream: Where = lambda attributes: _is_answered(attributes) and "gen_ai.request.stream" in attributes
+_is_denied = _outcome_in(frozenset({"denied"}))
 _is_of_openai: Where = lambda attributes: attributes.get("gen_ai.provider.name") in OPENAI_API
 
 
@@ -259,7 +262,17 @@ _OWN_ON_INFERENCE = {
     "llm_otel.cache.hit": Attribute(
         "boolean", Level.CONDITIONAL, _outcome_in(frozenset({"cached"})), is_exact=True, values=frozenset({True})
     ),
-    "llm_otel.attempt.count": _count(Level.OPTIONAL, least=2),
+    "llm_otel.attempt.count": _count(Level.OPTIONAL),
+    "llm_otel.budget.ids": Attribute("string[]", Level.OPTIONAL),
+    "llm_otel.budget.held.nano_usd": _count(Level.OPTIONAL),
+    "llm_otel.budget.denied_by": _text(Level.CONDITIONAL, _is_denied, is_exact=True),
+    "llm_otel.budget.denied_scope": _text(Level.OPTIONAL),
+    "llm_otel.budget.denial_kind": _text(Level.CONDITIONAL, _is_denied, is_exact=True, values=DENIAL_KINDS),
+    "llm_otel.budget.downgraded_for": _text(Level.OPTIONAL),
+    "llm_otel.budget.downgraded_to": _text(Level.CONDITIONAL, _has("llm_otel.budget.downgraded_for"), is_exact=True),
+    "llm_otel.estimate.exceeded": _FLAG,
+    "llm_otel.max_tokens.defaulted": _FLAG,
+    "llm_otel.max_tokens.clipped": _FLAG,
 }
 
 INFERENCE = SpanConvention(
@@ -315,7 +328,25 @@ WORKFLOW = SpanConvention(
     templates=_TAGS,
 )
 
+ALERT = SpanConvention(
+    named_by=("llm_otel.alert.budget",),
+    span_kind="INTERNAL",
+    attributes={
+        "llm_otel.alert.budget": _text(Level.REQUIRED),
+        "llm_otel.alert.scope": Attribute("string", Level.REQUIRED),
+        "llm_otel.alert.fraction": _double(Level.REQUIRED, least=0),
+        "llm_otel.alert.spent_usd": _double(Level.REQUIRED, least=0),
+        "llm_otel.alert.limit_usd": _double(Level.REQUIRED, least=0),
+    },
+    templates={},
+)
+"""A threshold of a budget that was noticed after its call's span had ended. Its name is `budget_alert {budget}`."""
+
+EVENTS: Mapping[str, Mapping[str, Attribute]] = {"llm_otel.budget.alert": ALERT.attributes}
+"""What may stand on an inference span as an event: usually the same threshold."""
+
 CONVENTIONS: Mapping[Kind, SpanConvention] = {
+    Kind.ALERT: ALERT,
     Kind.INFERENCE: INFERENCE,
     Kind.ATTEMPT: ATTEMPT,
     Kind.WORKFLOW: WORKFLOW,
@@ -376,6 +407,7 @@ class MetricConvention:
 
 
 _OUTCOME = {"outcome": OUTCOMES}
+_BUDGET = ("budget", "scope")
 _TOKEN_TYPES = frozenset({"input", "cache_read", "cache_write", "output", "reasoning"})
 
 METRICS: Mapping[str, MetricConvention] = {
@@ -408,6 +440,24 @@ METRICS: Mapping[str, MetricConvention] = {
     "llm_otel_internal_errors_total": MetricConvention("counter", "{error}", ("recorder",), is_per_model=False),
     "llm_otel_build_info": MetricConvention("gauge", "", ("version", "litellm_version"), is_per_model=False),
     "llm_otel_price_age_seconds": MetricConvention("gauge", "s", is_per_model=False),
+    "llm_otel_ledger_up": MetricConvention("gauge", "", is_per_model=False),
+    "llm_otel_budget_limit_usd": MetricConvention("gauge", "{USD}", _BUDGET, is_per_model=False),
+    "llm_otel_budget_spent_usd": MetricConvention("gauge", "{USD}", _BUDGET, is_per_model=False),
+    "llm_otel_budget_held_usd": MetricConvention("gauge", "{USD}", _BUDGET, is_per_model=False),
+    "llm_otel_budget_reset_timestamp_seconds": MetricConvention("gauge", "s", _BUDGET, is_per_model=False),
+    "llm_otel_budget_window_seconds": MetricConvention("gauge", "s", _BUDGET, is_per_model=False),
+    "llm_otel_budget_scopes": MetricConvention(
+        "gauge",
+        "{scope}",
+        ("budget", "state"),
+        {"state": frozenset({"ok", "near", "exceeded"})},
+        is_per_model=False,
+    ),
+    "llm_otel_budget_spend_usd_total": MetricConvention("counter", "{USD}", _BUDGET, is_per_model=False),
+    "llm_otel_budget_denials_total": MetricConvention(
+        "counter", "{request}", (*_BUDGET, "reason"), {"reason": DENIAL_KINDS}, is_per_model=False
+    ),
+    "llm_otel_budget_downgrades_total": MetricConvention("counter", "{request}", _BUDGET, is_per_model=False),
 }
 PER_MODEL_LABELS = ("provider", "model", "operation")
 NEVER_A_LABEL = frozenset({"user", "key", "api_key", "prompt", "trace_id", "span_id", "url", "error", "error_type"})

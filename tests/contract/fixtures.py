@@ -15,7 +15,7 @@ from tests.conftest import SpanLog
 from tests.contract.checker import check_metrics, check_spans
 
 LITELLM_WARNS = pytest.mark.filterwarnings("ignore")
-"""For tests that go through LiteLLM: its pydantic models and its sessions warn wherever they please (1.84 to 1.105),
+"""For tests that go through LiteLLM: its pydantic models and its sessions warn wherever they please (1.105),
 and a warning that is raised as an error in there is just another failure of the provider."""
 
 

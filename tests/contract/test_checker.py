@@ -192,7 +192,7 @@ BAD_ATTRIBUTES = [
     ("value", {"gen_ai.usage.cost.source": "estimated"}),
     ("value", {"openai.request.service_tier": "auto"}),
     ("value", {"llm_otel.price.date": "yesterday"}),
-    ("value", {"llm_otel.attempt.count": 1}),
+    ("value", {"llm_otel.attempt.count": -1}),
     # What has to be there.
     ("required", {"gen_ai.provider.name": ABSENT}),
     ("required", {"llm_otel.outcome": ABSENT}),
@@ -246,6 +246,7 @@ BAD_SHELLS = [
     ("value", ANSWERED.with_attributes({"gen_ai.operation.name": "embeddings"}).but(name="embeddings gpt-4o-mini")),
     ("schema_url", ANSWERED.but(scope=InstrumentationScope("llm_otel"))),
     ("no_events", REFUSED.but(events=(Event("exception", {"exception.message": "Hello!"}),))),
+    ("event_attributes", ANSWERED.but(events=(Event("llm_otel.budget.alert", {"llm_otel.alert.budget": "team"}),))),
     ("times", ANSWERED.but(times=(200, 100))),
     ("required", WORKFLOW.with_attributes({"llm_otel.total.cost_usd": ABSENT})),
     ("unknown_attribute", WORKFLOW.with_attributes({"gen_ai.usage.input_tokens": 18})),

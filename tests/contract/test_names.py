@@ -8,7 +8,9 @@ import pytest
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes, openai_attributes
 from prometheus_client import CollectorRegistry
 
-from llm_otel import semconv
+from llm_otel import Budget, semconv
+from llm_otel.budgets.ledger import RowState
+from llm_otel.budgets.reports import statuses_of
 from llm_otel.recorders.prometheus import PrometheusRecorder
 from tests.contract import conventions
 from tests.contract.checker import check_metrics
@@ -22,7 +24,7 @@ TEMPLATES = {prefix for convention in conventions.CONVENTIONS.values() for prefi
 @pytest.mark.parametrize("name", [name for name, value in TEXTS.items() if ATTRIBUTE.fullmatch(value)])
 def test_every_attribute_is_registered(name):
     """One that is in no registry is a violation wherever it stands."""
-    assert TEXTS[name] in REGISTERED | TEMPLATES
+    assert TEXTS[name] in REGISTERED | TEMPLATES | conventions.EVENTS.keys()
 
 
 @pytest.mark.parametrize("package", [gen_ai_attributes, openai_attributes], ids=["gen_ai", "openai"])
@@ -101,7 +103,12 @@ def test_durations_have_the_buckets_of_the_conventions():
 def test_what_is_exported_follows_the_table():
     """From the start, before any call: types and labels as registered."""
     registry = CollectorRegistry()
-    PrometheusRecorder(registry=registry, declared_models=[("openai", "gpt-4o-mini")], price_age_s=lambda: 1.0)
+    recorder = PrometheusRecorder(
+        registry=registry, declared_models=[("openai", "gpt-4o-mini")], price_age_s=lambda: 1.0
+    )
+    budgets = [Budget("company", limit_usd=5, window="month"), Budget("user", limit_usd=1, window="day", by="user")]
+    of_user = statuses_of(budgets[1], [RowState("user", "john", 0, 0)], now_s=0)
+    recorder.for_budgets(lambda: budgets, lambda: [*statuses_of(budgets[0], [], now_s=0), *of_user])
     families = list(registry.collect())
 
     exported = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}

@@ -29,6 +29,9 @@ class SilentProgress:
 
     shown: list[str] = field(default_factory=list)
 
+    def tell(self, what: str) -> None:
+        self.shown.append(what)
+
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         self.shown.append(what)
@@ -45,11 +48,11 @@ def run_demo(_span_log: Any) -> Iterator[Callable[..., Report]]:
     """Runs the demo with options of its own, and presents the report to nobody."""
     runtime: Any = wiring._runtime
 
-    def run(**options: Any) -> Report:
+    def run(*, shown: list[str] | None = None, **options: Any) -> Report:
         presented: list[Report] = []
         settings = _settings()
 
-        returned = play(Options(**options), SilentProgress(), presented.append)
+        returned = play(Options(**options), SilentProgress([] if shown is None else shown), presented.append)
 
         assert [returned] == presented
         assert settings == _settings()

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from llm_otel.demo.books import nano, price_bill, subtract
+from llm_otel.demo.books import price_bill, subtract
 from llm_otel.demo.report import Account, Books
 from llm_otel.demo.simulator import Bill, BillLine
+from llm_otel.drawing.figures import nano_of
 
 
 def priced(provider: str, model: str, **counts: int) -> Account:
@@ -65,9 +66,9 @@ def test_what_came_between_is_the_difference():
 
 def test_an_amount_finer_than_a_nano_dollar_is_no_amount_of_ours():
     """Rounding it away would prove nothing."""
-    assert 5_700 == nano(Decimal("0.000005700"))
+    assert 5_700 == nano_of(Decimal("0.000005700"))
     with pytest.raises(AssertionError):
-        nano(Decimal("0.0000000001"))
+        nano_of(Decimal("0.0000000001"))
 
 
 ACCOUNT = Account(tokens=10, cost_nano=2_000)
@@ -78,6 +79,8 @@ ACCOUNT = Account(tokens=10, cost_nano=2_000)
     [
         ({}, True),
         ({"spans_nano": None}, True),
+        ({"ledger_nano": 2_000}, True),
+        ({"ledger_nano": 2_001}, False),
         ({"recorded": None, "billed": None}, True),
         ({"metrics_nano": 2_001}, False),
         ({"spans_nano": 1_999}, False),

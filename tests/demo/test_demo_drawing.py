@@ -11,10 +11,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from llm_otel.budgets.reports import State
 from llm_otel.cli.app import app
 from llm_otel.demo.drawing import draw
 from llm_otel.demo.program import Options
-from llm_otel.demo.report import Account, Books, Latency, Reliability, Report, Spend, TracedStep
+from llm_otel.demo.report import Account, Alert, Books, Budgets, Latency, Reliability, Report, Spend, TracedStep
+from llm_otel.drawing.budgets import BudgetStandings, Standing
 
 SPEND = Spend(name="all calls", calls=4, tokens=1_234, cost_nano=5_000_000)
 ACCOUNT = Account(tokens=1_234, cost_nano=5_000_000)
@@ -59,8 +61,29 @@ REPORT = Report(
         unpriced_models=(),
         internal_errors=0,
     ),
+    budgets=None,
     trace=replace(STEP, name="invoke_workflow answer", start_s=0.0, duration_s=1.0, cost_nano=3, steps=(STEP,)),
     books=BOOKS,
+)
+BUDGETS = Budgets(
+    at_s=1_795_371_000,  # 2026-11-22T18:10:00Z
+    standings=(
+        BudgetStandings(
+            id="labs",
+            kind="hard",
+            by=(),
+            window="day 2026-11-22, UTC",
+            limit_nano=20_000_000,
+            resets_at="2026-11-23T00:00:00+00:00",
+            scopes=(Standing(scope="", spent_nano=19_000_000, held_nano=0, state=State.NEAR),),
+        ),
+    ),
+    alerts=(Alert(budget="team", scope="labs", fraction=0.8, spent_nano=16_000_000, limit_nano=20_000_000),),
+    refused={"exhausted": 3, "in_flight": 1},
+    refused_nano=9_000_000,
+    refusal="Budget 'labs' refused a call",
+    downgraded=2,
+    saved_nano=1_500_000,
 )
 WRONG = replace(BOOKS, billed=Account(tokens=1_234, cost_nano=4_999_999))
 
@@ -109,6 +132,32 @@ def test_only_what_occurred_is_told():
     assert ["success 4"] == [" ".join(line.split()) for line in told.splitlines()]
 
 
+def test_budgets_are_drawn_with_what_they_did():
+    """Bars, alerts, calls that were made cheaper, and those that were never made."""
+    told = page(replace(REPORT, budgets=BUDGETS)).partition("\nBudgets\n")[2].partition("\n\nOne trace")[0]
+
+    assert [
+        "█ spent ▒ held used spent held left",
+        "labs ███████████████████████████████·· 95% $0.0190 $0.0000 $0.0010",
+        "hard $0.02; day 2026-11-22, UTC; resets 2026-11-23 00:00, in 6 h",
+        "",
+        "What they did",
+        "alerts team labs at 80% of $0.02: $0.0160 spent",
+        "downgraded 2 calls to a cheaper model, $0.0015 saved",
+        "refused 4 calls, nothing sent: up to $0.0090 not spent",
+        "The first caller that was refused got this:",
+        "Budget 'labs' refused a call",
+    ] == [" ".join(line.split()) for line in told.splitlines()]
+
+
+def test_budgets_that_did_nothing_are_bars_alone():
+    """And a run without any has no section."""
+    idle = replace(BUDGETS, alerts=(), refused={}, refused_nano=0, refusal=None, downgraded=0, saved_nano=0)
+
+    assert "What they did" not in page(replace(REPORT, budgets=idle))
+    assert "\nBudgets\n" not in page(REPORT)
+
+
 @pytest.mark.parametrize(
     ("books", "told"),
     [
@@ -135,6 +184,15 @@ def test_without_spans_the_page_says_why():
 
     assert "OTEL_SDK_DISABLED" in page(report)
     assert "tracker = metrics $0.005000000 the same in each" == row(report, "tracker")
+
+
+def test_the_ledger_is_compared_where_there_is_one():
+    """It is one more set of books."""
+    right = replace(REPORT, books=replace(BOOKS, ledger_nano=5_000_000))
+    wrong = replace(REPORT, books=replace(BOOKS, ledger_nano=4_999_999))
+
+    assert "tracker = spans = metrics = ledger $0.005000000 the same in each" == row(right, "tracker")
+    assert "ledger $0.004999999" == row(wrong, "ledger")
 
 
 @pytest.mark.parametrize(("books", "expected"), [(BOOKS, 0), (WRONG, 1)])

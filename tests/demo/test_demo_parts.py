@@ -1,12 +1,10 @@
-"""The small parts of the demo: metrics served and read, spans kept, the environment, progress, figures."""
+"""The small parts of the demo: metrics read, spans kept, the environment, progress, figures."""
 
 from __future__ import annotations
 
 import io
 import logging
 import os
-import socket
-import urllib.request
 import warnings
 from typing import Any
 
@@ -16,12 +14,11 @@ from rich.console import Console
 
 from llm_otel import semconv
 from llm_otel.demo import metrics
-from llm_otel.demo.drawing.figures import bar, plural
 from llm_otel.demo.progress import LiveProgress, PlainProgress, progress_on
 from llm_otel.demo.quiet import environment, quiet, without_proxy
 from llm_otel.demo.readings import percentile
 from llm_otel.demo.spans import SpanLog, watch_spans
-from llm_otel.errors import LLMOtelError
+from llm_otel.drawing.figures import bar, plural
 from llm_otel.recorders.tracker import UsageTracker
 from llm_otel.tracing import start_span
 
@@ -37,35 +34,11 @@ def registry() -> Any:
     return registry
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def test_a_counter_is_read_by_its_labels(registry):
     """Zeros say nothing, and are left out."""
     assert 3 == metrics.total(registry, semconv.REQUESTS)
     assert {"success": 2, "error": 1} == metrics.total_by(registry, semconv.REQUESTS, semconv.LABEL_OUTCOME)
     assert 0 == metrics.total(registry, semconv.COST)
-
-
-def test_metrics_are_served_as_long_as_the_block_runs(registry):
-    """And the port is free afterwards, even for a second server."""
-    address = metrics.Address("127.0.0.1", free_port())
-    for _ in range(2):
-        with metrics.served(registry, address), urllib.request.urlopen(address.url) as page:
-            assert 'llm_otel_requests_total{outcome="success"} 2.0' in page.read().decode()
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(address.url)
-
-
-def test_a_port_that_is_taken_is_named(registry):
-    """With what to do about it."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = metrics.Address("127.0.0.1", taken.getsockname()[1])
-        with pytest.raises(LLMOtelError, match=rf"{address.port}.*--port"), metrics.served(registry, address):
-            raise AssertionError("it was served")
 
 
 def test_spans_are_kept_until_the_log_is_closed(spans):
@@ -125,10 +98,10 @@ def test_in_a_pipe_progress_is_a_line_for_each_step():
     console = Console(file=io.StringIO(), width=80)
     progress = progress_on(console)
     with progress.waiting("Loading"), progress.calling(UsageTracker(), None):
-        pass
+        progress.tell("Budget alert: [all] of it")
 
     assert isinstance(progress, PlainProgress)
-    assert "Loading ...\n" == console.file.getvalue()
+    assert "Loading ...\n  Budget alert: [all] of it\n" == console.file.getvalue()
 
 
 def test_on_a_terminal_progress_moves_and_is_gone_afterwards():
@@ -136,13 +109,14 @@ def test_on_a_terminal_progress_moves_and_is_gone_afterwards():
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     progress = progress_on(console)
     with progress.calling(UsageTracker(), 300):
-        pass
+        progress.tell("Budget alert")
     with progress.waiting("Loading"):
         pass
 
     assert isinstance(progress, LiveProgress)
     written = console.file.getvalue()
     assert "0 of 300 calls" in written
+    assert "Budget alert" in written
     assert "Loading" in written
     assert written.endswith("\x1b[2K"), "the line is erased"
 

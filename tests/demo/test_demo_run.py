@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -18,7 +19,7 @@ from llm_otel.models.providers import LLMProvider
 
 pytestmark = pytest.mark.wire
 
-CALLS = 40
+CALLS = 60
 SEED = 3
 PLAN = scenario.plan(CALLS, SEED)
 FAILS = [mishap.behaviour for mishap in PLAN.mishaps if isinstance(mishap.behaviour, Fail)]
@@ -54,11 +55,11 @@ def test_what_was_recorded_is_the_simulators_bill_to_the_nano_dollar(report):
     assert books.are_right
 
 
-def test_tracker_spans_and_metrics_say_the_same(report):
-    """One sum feeds all three."""
+def test_tracker_spans_metrics_and_ledger_say_the_same(report):
+    """One sum feeds all four."""
     books = report.books
 
-    assert [books.tracker_nano] * 2 == [books.spans_nano, books.metrics_nano]
+    assert [books.tracker_nano] * 3 == [books.spans_nano, books.metrics_nano, books.ledger_nano]
     assert report.total.cost_nano == books.tracker_nano
 
 
@@ -86,16 +87,51 @@ def test_every_call_of_the_plan_is_counted_in_every_split(report):
 
 
 def test_all_that_is_promised_is_in_it(report):
-    """Four teams, five features, four providers; nothing that the page describes is missing from a short run."""
-    assert {"search", "support", "growth", "research"} == {team.name for team in report.teams}
-    assert {"answer", "classify", "summarise", "draft", "code-review"} == {f.name for f in report.features}
+    """Five teams, six features, four providers; nothing that the page describes is missing from a short run."""
+    assert {"search", "support", "growth", "research", "labs"} == {team.name for team in report.teams}
+    assert {"answer", "classify", "summarise", "draft", "code-review", "naming"} == {f.name for f in report.features}
     assert {"openai", "anthropic", "gcp.gemini", "ollama"} == {p.name for p in report.providers}
     facts = report.reliability
-    assert {"success": CALLS - 3, "error": 2, "abandoned": 1} == facts.outcomes
+    denied = sum(report.budgets.refused.values())
+    assert {"success": CALLS - 3 - denied, "error": 2, "denied": denied, "abandoned": 1} == facts.outcomes
     assert 2 == report.total.unpriced_calls
     assert min(facts.saved_nano, facts.cache_read_tokens, facts.reasoning_tokens) > 0
     assert 0 == facts.internal_errors
     assert all(latency.p95_s >= latency.p50_s > 0 for latency in report.latencies)
+
+
+def test_a_budget_runs_out(run_demo):
+    """In front of the user: alerts, then cheaper answers, then none, and never a cent above the limit."""
+    shown: list[str] = []
+    found = run_demo(calls=CALLS, seed=SEED, shown=shown).budgets
+    standings = {each.id: each for each in found.standings}
+    (labs,) = standings["labs"].scopes
+
+    assert ["company", "team", "shopper", "labs"] == list(standings)
+    assert 0.8 * standings["labs"].limit_nano < labs.spent_nano <= standings["labs"].limit_nano
+    assert {0} == {scope.held_nano for each in found.standings for scope in each.scopes}
+    assert [0.5, 0.8] == [alert.fraction for alert in found.alerts if alert.budget == "labs"]
+    assert found.downgraded > 1
+    assert found.saved_nano > 0
+    assert ["exhausted"] == list(found.refused)
+    assert found.refused["exhausted"] > 1
+    assert found.refusal.startswith("Budget 'labs' (day ")
+    assert {"labs", "search", "support", "growth", "research"} == {each.scope for each in standings["team"].scopes}
+    assert "Budget labs is used up: its calls are refused from now on" in shown
+    assert len(found.alerts) == sum(each.startswith("Budget alert: ") for each in shown)
+
+
+def test_budgets_of_the_user_are_none_of_the_demos(run_demo, monkeypatch, tmp_path):
+    """Its simulated dollars are charged to nobody."""
+    ledger, limits = tmp_path / "spend.db", tmp_path / "budgets.toml"
+    limits.write_text('[[budgets]]\nid = "mine"\nlimit_usd = 0\nwindow = "day"\n')
+    monkeypatch.setenv("LLM_OTEL_LEDGER", f"sqlite:///{ledger}")
+    monkeypatch.setenv("LLM_OTEL_BUDGETS_FILE", str(limits))
+
+    found = run_demo(calls=scenario.MIN_CALLS, seed=SEED)
+
+    assert "mine" not in {each.id for each in found.budgets.standings}
+    assert not ledger.exists()
 
 
 def test_every_scripted_failure_is_seen(report):
@@ -129,6 +165,8 @@ def test_the_same_seed_spends_the_same(report, run_demo):
     assert report.total == again.total
     assert report.teams == again.teams
     assert report.books == again.books
+    assert report.budgets.refused == again.budgets.refused
+    assert report.budgets.refusal == again.budgets.refusal
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -173,6 +211,9 @@ def test_a_real_provider_gets_all_the_calls_and_no_more(run_demo, provider):
     assert {MAX_OUTPUT_TOKENS} == {request.body["max_tokens"] for request in provider.requests}
     assert report.books.are_right
     assert [None] * 3 == [report.books.recorded, report.books.billed, report.books.estimated]
+    agreed = report.budgets.standings[0]
+    assert TARGET.ceiling_nano(12, at=datetime.now(UTC)) == agreed.limit_nano
+    assert report.books.tracker_nano == agreed.scopes[0].spent_nano == report.books.ledger_nano
     assert "your provider's usage page" in drawn(report, width=80)
 
 

@@ -14,6 +14,7 @@ from llm_otel.demo.target import MAX_INPUT_TOKENS, MAX_OUTPUT_TOKENS
 def test_a_plan_makes_as_many_calls_as_asked_for(calls, seed):
     """An errand may make several calls; their sum is exact all the same."""
     assert calls == scenario.plan(calls, seed).calls
+    assert calls == scenario.plan(calls, seed, has_pilot=False).calls
     assert calls == scenario.real_plan(calls, seed).calls
 
 
@@ -36,6 +37,23 @@ def test_every_usual_line_is_in_the_shortest_plan():
     plan = scenario.plan(scenario.MIN_CALLS, 0)
 
     assert set() == {line.run for line in scenario.USUAL} - {errand.line.run for errand in plan.whole}
+
+
+def test_only_the_pilot_belongs_to_the_labs():
+    """Their budget refuses calls: which ones must not depend on what runs beside them."""
+    with_pilot, without = (scenario.plan(120, 5, has_pilot=each) for each in (True, False))
+
+    assert scenario.PILOT == with_pilot.whole[0].line
+    assert scenario.PILOT not in {errand.line for errand in (*with_pilot.whole[1:], *without.whole)}
+    assert () == with_pilot.whole[0].mishaps
+
+
+def test_some_shoppers_ask_more_than_others():
+    """All have a name, and it follows from the session."""
+    names = [prompts.shopper(f"How far? (session {number})") for number in range(1_000, 1_100)]
+
+    assert 8 < len(set(names)) <= 10
+    assert max(map(names.count, names)) > 2 * min(map(names.count, names))
 
 
 def test_against_a_real_provider_nothing_goes_wrong_on_purpose():

@@ -788,6 +788,28 @@ class TestRequests:
             client.sendall(data)
             assert client.recv(4096).startswith(b"HTTP/1.1 200 OK")
 
+    def test_those_in_flight_are_dropped_on_request(self, simulator, send, connect):
+        """For clients that neither read on nor leave; a connection at rest stays."""
+        at_rest = connect()
+        send(connection=at_rest).read()
+        simulator.script(Hang(), Hang(after_chunks=1))
+        waiting, reading = connect(), connect()
+        path, body = chat("openai")
+        waiting.request("POST", path, json.dumps(body))
+        simulator.wait_for_requests(2)
+        stream = send(stream=True, connection=reading)
+        assert 2 == simulator.in_flight
+
+        simulator.hang_up()
+        simulator.wait_until_idle()
+
+        with pytest.raises(ConnectionResetError):
+            waiting.getresponse()
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            stream.read()
+        assert 200 == send(connection=at_rest).status
+        assert at_rest.sock is not None
+
     def test_all_is_forgotten_on_request(self, simulator, send):
         """For a simulator that serves several tests."""
         long = "word " * 2000

@@ -461,6 +461,7 @@ class TestTogether:
 
     def test_closing_ends_calls_that_hang(self, litellm, monkeypatch):
         """A test that forgot to release does not hang."""
+        before = set(threading.enumerate())
         simulator = Simulator().start()
         for name, value in simulator.env(with_keys=True).items():
             monkeypatch.setenv(name, value)
@@ -483,4 +484,5 @@ class TestTogether:
             thread.join()
 
         assert 4 == len(problems)
-        assert "llm-otel-simulator" not in [thread.name for thread in threading.enumerate()]
+        left = set(threading.enumerate()) - before
+        assert "llm-otel-simulator" not in [thread.name for thread in left]

@@ -1,16 +1,22 @@
 """The documentation is true: its code runs, its names exist, its links lead somewhere."""
 
+import ast
+import dataclasses
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
-from llm_otel import semconv
+from llm_otel import Budget, configure, semconv
+from llm_otel.config import Settings
 from llm_otel.demo.simulator import Simulator
+from llm_otel.stores.opening import open_store
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"^```toml\n# ([\w.-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 
@@ -25,6 +31,31 @@ def providers(monkeypatch):
         for name, value in simulator.env(with_keys=True).items():
             monkeypatch.setenv(name, value)
         yield simulator
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A directory of its own, with a home for what the library keeps."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path
+
+
+@pytest.fixture
+def ledgers(monkeypatch):
+    """Ledgers that pages open are closed at the end: a page may have several, a program has one until it ends."""
+    import llm_otel.assembly
+
+    opened = []
+
+    def open_and_note(url, **kwargs):
+        opened.append(open_store(url, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(llm_otel.assembly, "open_store", open_and_note)
+    yield
+    for store in opened:
+        store.close()
 
 
 @pytest.fixture
@@ -48,10 +79,12 @@ def metrics_servers(monkeypatch):
 
 
 @pytest.mark.wire
-@pytest.mark.usefixtures("providers", "metrics_servers", "fresh_library")
+@pytest.mark.usefixtures("providers", "metrics_servers", "ledgers", "fresh_library")
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_the_code_of_a_page_runs_from_top_to_bottom(page):
-    """The blocks of a page build on each other, as a reader would paste them."""
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, workplace):
+    """The blocks of a page build on each other, as a reader would paste them; TOML with a name is a file."""
+    for name, text in _FILE.findall(page.read_text()):
+        (workplace / name).write_text(text)
     code = "\n".join(_BLOCK.findall(page.read_text()))
     exec(compile(code, str(page), "exec"), {"__name__": "__docs__"})
 
@@ -61,6 +94,25 @@ def test_links_between_pages_lead_to_files(page):
     """A relative link names a file of the repository."""
     links = _LINK.findall(page.read_text())
     assert [] == [link for link in links if not (page.parent / link).exists()]
+
+
+def test_every_setting_is_documented():
+    """docs/configuration.md has a row for each argument of `configure()`, and its variable where it has one."""
+    page = (ROOT / "docs/configuration.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|(?: `LLM_OTEL_(\w+)`)? \|", page, re.MULTILINE)
+    variables = {name for name, variable in rows if variable == name.upper()}
+    assert set(inspect.signature(configure).parameters) == {name for name, _ in rows}
+    assert {*Settings.model_fields, "config_file"} == variables
+
+
+def test_every_field_of_a_budget_is_documented():
+    """docs/budgets.md has a row for each, with its default."""
+    page = (ROOT / "docs/budgets.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\| .+ \|$", page.partition("## All fields")[2], re.MULTILINE))
+    given = {each.name: each.default for each in dataclasses.fields(Budget) if each.init}
+    assert {name: "" if default is dataclasses.MISSING else default for name, default in given.items()} == {
+        name: default and ast.literal_eval(default) for name, default in rows.items()
+    }
 
 
 def test_every_metric_is_documented():

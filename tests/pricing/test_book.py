@@ -288,16 +288,9 @@ def test_threads_get_the_same_prices_as_one() -> None:
 
 def test_a_ceiling_covers_the_dearest_way_a_call_can_go() -> None:
     """claude-sonnet-4-5 beyond 200,000 tokens, all of the input written to the cache for an hour."""
+    book, asked = PriceBook(), {"provider": "anthropic", "model": "claude-sonnet-4-5", "at": NOW}
     bounds = {
-        writes: PriceBook().ceiling(
-            provider="anthropic",
-            model="claude-sonnet-4-5",
-            at=NOW,
-            input_tokens=250_000,
-            output_tokens=1_000,
-            may_write_cache=writes,
-        )
-        for writes in (False, True)
+        writes: book.dearest(**asked, may_write_cache=writes).bound(250_000, 1_000) for writes in (False, True, False)
     }
     assert {False: 250_000 * 6_000 + 22_500_000, True: 250_000 * 12_000 + 22_500_000} == bounds
 
@@ -305,7 +298,7 @@ def test_a_ceiling_covers_the_dearest_way_a_call_can_go() -> None:
 def test_a_ceiling_for_an_unknown_model_is_unknown() -> None:
     """The budget decides what to do about it."""
     book = PriceBook([FakeSource(None)])
-    assert book.ceiling(provider="p", model="m", at=NOW, input_tokens=1, output_tokens=1) is None
+    assert book.dearest(provider="p", model="m", at=NOW) is None
 
 
 def test_the_age_of_the_prices_is_that_of_the_newest_in_use() -> None:

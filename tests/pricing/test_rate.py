@@ -173,18 +173,18 @@ def test_a_ceiling_takes_the_dearest_kind_and_length_within_reach() -> None:
             Kind.REASONING: flat(20 * MICRO),
         }
     )
-    assert (100 * 3 + 10 * 20) * 1_000 == rate.ceiling(100, 10)
-    assert (101 * 3 + 10 * 20) * 1_000 == rate.ceiling(101, 10)
-    assert (100 * 5 + 10 * 20) * 1_000 == rate.ceiling(100, 10, kinds=(Kind.CACHE_WRITE,))
+    assert (100 * 3 + 10 * 20) * 1_000 == rate.dearest().bound(100, 10)
+    assert (101 * 3 + 10 * 20) * 1_000 == rate.dearest().bound(101, 10)
+    assert (100 * 5 + 10 * 20) * 1_000 == rate.dearest((Kind.CACHE_WRITE,)).bound(100, 10)
 
 
 def test_a_ceiling_is_rounded_up_and_counts_the_fee_on_a_request() -> None:
     """A hold must cover."""
     rate = rate_of({Kind.INPUT: flat(1), Kind.OUTPUT: flat(1), Kind.REASONING: flat(1), Kind.REQUEST: flat(10**9)})
-    assert 2 == rate.ceiling(1, 0)
+    assert 2 == rate.dearest().bound(1, 0)
 
 
 def test_a_ceiling_of_an_unpriced_kind_is_unknown() -> None:
     """A bound that leaves something out bounds nothing."""
     rate = rate_of({Kind.INPUT: flat(1), Kind.OUTPUT: flat(1), Kind.REASONING: None})
-    assert rate.ceiling(1, 1) is None
+    assert rate.dearest() is None

@@ -112,8 +112,9 @@ def test_more_tokens_never_cost_less(
 @given(rates(is_rising=True), usages, st.integers(0, 1_000), st.integers(0, 1_000))
 def test_a_ceiling_is_never_passed(rate: Rate, usage: Usage, spare_input: int, spare_output: int) -> None:
     """By any usage within its counts, whatever kinds its tokens turn out to be."""
-    bound = rate.ceiling(usage.input_tokens + spare_input, usage.output_tokens + spare_output, kinds=TOKENS)
-    assert bound is not None
+    dearest = rate.dearest(TOKENS)
+    assert dearest is not None
+    bound = dearest.bound(usage.input_tokens + spare_input, usage.output_tokens + spare_output)
     assert price(rate, replace(usage, web_searches=0)).total_nano <= bound
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from llm_otel.call import (
     Answer,
@@ -15,19 +16,20 @@ from llm_otel.call import (
     CallRequest,
     Failure,
     Outcome,
-    TraceRef,
 )
 from llm_otel.pricing.rate import CostBreakdown
 from llm_otel.semconv import TokenType
 from llm_otel.usage import Usage
 
 STARTED_NS = 1_795_000_000 * 10**9
+TRACE_ID = 0x4BF92F3577B34DA6A3CE929D0E0E4736
+SPAN_ID = 0x00F067AA0BA902B7
 
 
 class Facts:
     """Each method returns an ordinary value; what a test is about, it passes."""
 
-    trace = TraceRef("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", is_sampled=True)
+    trace = SpanContext(TRACE_ID, SPAN_ID, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
     @staticmethod
     def request(**changes: Any) -> CallRequest:

@@ -13,11 +13,12 @@ import sys
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
+from opentelemetry.trace import SpanContext, TraceFlags
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from llm_otel.call import Answer, AttemptReason, AttemptRecord, CallRecord, CallRequest, Outcome, TraceRef
+from llm_otel.call import Answer, AttemptReason, AttemptRecord, CallRecord, CallRequest, Outcome
 from llm_otel.pricing.rate import CostBreakdown
 from llm_otel.recorders.prometheus import PrometheusRecorder
 from llm_otel.recorders.registries import serving_registry
@@ -53,7 +54,7 @@ def record() -> CallRecord:
         failure=None,
         usage=usage,
         cost_nano=cost.total_nano,
-        trace=TraceRef("a" * 32, "b" * 16, is_sampled=True),
+        trace=SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)),
     )
 
 

@@ -15,9 +15,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
+from llm_otel import wiring
+from llm_otel.budgets.budget import Budget
+from llm_otel.budgets.ledger import RowState, StoreUnavailableError
+from llm_otel.budgets.reports import BudgetStatus, statuses_of
 from llm_otel.call import Outcome
-from llm_otel.errors import ConfigurationError
+from llm_otel.errors import ConfigurationError, LLMOtelError
 from llm_otel.recorders.stats import percentile_ms
 from llm_otel.recorders.tracker import UsageTracker
 from llm_otel.semconv import OVERFLOW_LABEL
@@ -62,6 +67,12 @@ def response(**changes: Any) -> LLMResponse:
         usage=UsageStats(total_tokens=facts["tokens"], total_cost_usd=facts["cost"]),
         latency_ms=facts["latency_ms"],
     )
+
+
+def scopes(budget: Budget, **spent_nano: int) -> list[BudgetStatus]:
+    """What a ledger says of a budget's scopes, with a tenth of a dollar held in each."""
+    rows = [RowState(budget.id, scope, spent, 100_000_000) for scope, spent in spent_nano.items()]
+    return statuses_of(budget, rows, now_s=int(START.timestamp()))
 
 
 class TestTrack:
@@ -313,6 +324,7 @@ class TestBudget:
             "spent_usd": Decimal("0.015"),
             "remaining_usd": Decimal("0.005"),
             "percentage_used": 75.0,
+            "budgets": [],
         } == tracker.get_budget_status()
 
     def test_overrun(self) -> None:
@@ -331,6 +343,7 @@ class TestBudget:
             "spent_usd": Decimal(3),
             "remaining_usd": None,
             "percentage_used": None,
+            "budgets": [],
         } == tracker.get_budget_status()
 
     def test_a_limit_of_nothing_is_used_up(self) -> None:
@@ -340,6 +353,75 @@ class TestBudget:
     def test_a_float_limit_means_what_it_shows(self) -> None:
         """0.1 is a tenth of a dollar."""
         assert Decimal("0.1") == UsageTracker(0.1).get_budget_status()["limit_usd"]
+
+    def test_a_tracker_of_the_runtime_speaks_for_the_ledger(self) -> None:
+        """Every scope is told; the numbers beside them are those of the hard one of which most is used."""
+        told = [
+            *scopes(Budget("team", limit_usd="2", window="day", by="team"), search=500_000_000, growth=1_500_000_000),
+            *scopes(Budget("all", limit_usd="1", window="lifetime", kind="soft"), **{"": 3_000_000_000}),
+        ]
+        tracker = UsageTracker(ledger=lambda: told)
+        tracker.track(response(cost=Decimal(7)))
+
+        status = tracker.get_budget_status()
+
+        budgets = status.pop("budgets")
+        assert {
+            "limit_usd": Decimal(2),
+            "spent_usd": Decimal("1.5"),
+            "remaining_usd": Decimal("0.5"),
+            "percentage_used": 75.0,
+        } == status
+        assert [("team", "growth"), ("team", "search"), ("all", "")] == [
+            (each["id"], each["scope"]) for each in budgets
+        ]
+        assert {
+            "id": "team",
+            "scope": "search",
+            "window": "day 2026-11-22, UTC",
+            "limit_usd": Decimal(2),
+            "spent_usd": Decimal("0.5"),
+            "held_usd": Decimal("0.1"),
+            "headroom_usd": Decimal("1.4"),
+            "percentage_used": 25.0,
+            "resets_at": datetime(2026, 11, 23, tzinfo=UTC),
+        } == budgets[1]
+
+    def test_without_a_hard_budget_the_soft_ones_are_spoken_for(self) -> None:
+        """The most used of them."""
+        a, b = (Budget(name, limit_usd="1", window="lifetime", kind="soft") for name in "ab")
+        told = [*scopes(a, **{"": 100_000_000}), *scopes(b, **{"": 3_000_000_000})]
+
+        assert 300.0 == UsageTracker(ledger=lambda: told).get_budget_status()["percentage_used"]
+
+    def test_without_budgets_the_runtimes_tracker_speaks_for_itself(self) -> None:
+        """As any other."""
+        tracker = UsageTracker(ledger=list)
+        tracker.track(response(cost=Decimal(3)))
+
+        assert (None, Decimal(3)) == (
+            tracker.get_budget_status()["limit_usd"],
+            tracker.get_budget_status()["spent_usd"],
+        )
+
+    def test_a_ledger_that_is_out_is_said_so(self) -> None:
+        """Nobody takes old or missing numbers for the ledger's."""
+
+        def ledger() -> list[BudgetStatus]:
+            raise StoreUnavailableError("redis://box:6379/0 did not answer within 250 ms")
+
+        with pytest.raises(LLMOtelError, match="redis://box:6379/0 did not answer"):
+            UsageTracker(ledger=ledger).get_budget_status()
+
+    def test_llm_otels_own_tracker_asks_its_ledger(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`llm_otel.tracker()` knows of declared budgets before the first call."""
+        monkeypatch.setattr(wiring, "_runtime", None)
+        budget = Budget("company", limit_usd="500", window="month")
+        wiring.configure(budgets=[budget], ledger="memory://", registry=CollectorRegistry(), strict=True)
+
+        (told,) = wiring.tracker().get_budget_status()["budgets"]
+
+        assert ("company", Decimal(500), Decimal(500)) == (told["id"], told["limit_usd"], told["headroom_usd"])
 
     @pytest.mark.parametrize("limit", [-1, math.nan, math.inf, "ten", True, [1]])
     def test_a_limit_that_is_no_amount_is_refused(self, limit: Any) -> None:

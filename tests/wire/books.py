@@ -1,4 +1,4 @@
-"""What the library wrote down about calls, from all the places it writes to, held against each other."""
+"""What the library wrote down about calls, in all the places that it writes to, held against each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
 from llm_otel import semconv
-from llm_otel.recorders.tracker import UsageTracker
+from llm_otel.assembly import Runtime
 from llm_otel.semconv import MetricSpec, TokenType
 
 
@@ -84,10 +84,11 @@ class Sums:
 class Books:
     """Spans, metrics and tracker of one test."""
 
-    def __init__(self, spans: Any, registry: CollectorRegistry, tracker: UsageTracker) -> None:
+    def __init__(self, spans: Any, registry: CollectorRegistry, runtimes: list[Runtime]) -> None:
+        """Take the books of all runtimes that the test makes, one after the other, on one registry."""
         self.spans = spans
         self.registry = registry
-        self.tracker = tracker
+        self._runtimes = runtimes
 
     # --- spans --------------------------------------------------------------------------------------------
 
@@ -153,7 +154,7 @@ class Books:
             input_tokens=sum(ending.input_tokens or 0 for ending in endings),
             output_tokens=sum(ending.output_tokens or 0 for ending in endings),
             cost_nano=sum(ending.cost_nano or 0 for ending in endings),
-            unpriced=sum(ending.cost_nano is None for ending in endings),
+            unpriced=sum(ending.cost_nano is None and ending.attempts > 0 for ending in endings),
         )
 
     def by_metrics(self) -> Sums:
@@ -184,16 +185,26 @@ class Books:
         spans = self.by_spans()
         assert spans == self.by_metrics(), "spans == metrics"
         assert 0 == self.metric(semconv.REQUESTS_IN_FLIGHT), "calls in flight"
-        stats = self.tracker.get_stats()
-        assert spans.calls == stats["total_calls"]
-        assert spans.input_tokens + spans.output_tokens == stats["total_tokens"]
-        assert Decimal(spans.cost_nano).scaleb(-9) == stats["total_cost_usd"]
-        assert spans.unpriced == stats["unpriced_calls"]
+        stats = [runtime.tracker.get_stats() for runtime in self._runtimes]
+        assert spans.calls == sum(each["total_calls"] for each in stats)
+        assert spans.input_tokens + spans.output_tokens == sum(each["total_tokens"] for each in stats)
+        assert Decimal(spans.cost_nano).scaleb(-9) == sum(each["total_cost_usd"] for each in stats)
+        assert spans.unpriced == sum(each["unpriced_calls"] for each in stats)
+        self._check_ledger(spans)
         for span in self.calls:
             self._check_attempts(span)
         for span in self.spans.ended:
             if semconv.GEN_AI_WORKFLOW_NAME in (span.attributes or {}):
                 self._check_totals(span)
+
+    def _check_ledger(self, spans: Sums) -> None:
+        """Nothing stays held, and what every call is charged to has spent what all calls cost, where that is known."""
+        assert all(runtime.enforcer.flush(5) for runtime in self._runtimes)
+        statuses = [status for runtime in self._runtimes for status in runtime.enforcer.statuses()]
+        assert [] == [status.budget.id for status in statuses if status.held_usd]
+        counted = [status.spent_usd for status in statuses if status.budget.id == "everything"]
+        if len(counted) == len(self._runtimes) and not spans.unpriced:
+            assert spans.cost_nano == sum(counted) * 10**9, "spans == ledger"
 
     def _check_attempts(self, call: ReadableSpan) -> None:
         """An attempt has a span of its own only beside others, and no usage that would count twice."""

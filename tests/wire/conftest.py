@@ -8,8 +8,7 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from llm_otel.assembly import Runtime
+from llm_otel.budgets.budget import Budget
 from llm_otel.clock import SystemClock
 from llm_otel.config import Settings
 from llm_otel.demo.simulator import Simulator
@@ -29,9 +29,10 @@ from tests.wire.callers import Caller
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
-PATIENCE_S = 5.0
-"""For a provider to notice that its client has left."""
+PATIENCE_S = 10.0
+"""For a provider to notice that its client has left, on a busy machine."""
 LOOP_TURNS = 20
+EVERYTHING = Budget("everything", limit_usd=1_000_000, window="lifetime", kind="soft")
 HERE = Path(__file__).parent
 LITELLMS_OWN = ("ignore::DeprecationWarning", "ignore::UserWarning")
 """What pydantic says of LiteLLM's models, in the middle of a call that an exception would break."""
@@ -73,13 +74,15 @@ def simulator(_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterato
             monkeypatch.delenv(name)
     for name, value in _simulator.env().items():
         monkeypatch.setenv(name, value)
-    before = _simulator.in_flight
     _simulator.clear()
     yield _simulator
-    with suppress(TimeoutError):
-        # Those of an earlier test that failed here would fail all others too.
-        _simulator.wait_until_idle(timeout_s=0.01 if before else PATIENCE_S)
-    assert before >= _simulator.in_flight, "connections that nobody closed"
+    try:
+        _simulator.wait_until_idle(timeout_s=PATIENCE_S)
+    except TimeoutError as exc:
+        # This test has failed; those after it find a provider that nobody is connected to.
+        _simulator.hang_up()
+        _simulator.wait_until_idle()
+        pytest.fail(f"connections that nobody closed: {exc}")
 
 
 # --- the library ------------------------------------------------------------------------------------------
@@ -116,12 +119,34 @@ def clock() -> JumpingClock:
 
 
 @pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch, clock: JumpingClock) -> Callable[..., Runtime]:
-    """`use(registry, **settings)` makes a runtime, strict unless told otherwise, and uses it for this test."""
+def runtimes() -> list[Runtime]:
+    """The runtimes of this test, in the order in which they were made."""
+    return []
 
-    def use(registry: CollectorRegistry, **settings: Any) -> Runtime:
-        made = Runtime(Settings(**{"strict": True} | settings), registry=registry, clock=clock)
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch, clock: JumpingClock, runtimes: list[Runtime]) -> Callable[..., Runtime]:
+    """`use(registry, **settings)` makes a runtime, strict unless told otherwise, and uses it for this test.
+
+    Every call is charged to a budget, by default to one that only counts.
+    """
+
+    def use(
+        registry: CollectorRegistry,
+        *,
+        budgets: Sequence[Budget] = (EVERYTHING,),
+        on_budget_alert: Any = None,
+        **settings: Any,
+    ) -> Runtime:
+        made = Runtime(
+            Settings(**{"strict": True} | settings),
+            budgets=budgets,
+            on_budget_alert=on_budget_alert,
+            registry=registry,
+            clock=clock,
+        )
         monkeypatch.setattr("llm_otel.wiring._runtime", made)
+        runtimes.append(made)
         return made
 
     return use
@@ -140,9 +165,11 @@ def runtime(use: Callable[..., Runtime], registry: CollectorRegistry) -> Runtime
 
 
 @pytest.fixture(autouse=True)
-def books(spans: SpanLog, runtime: Runtime, registry: CollectorRegistry, simulator: Simulator) -> Iterator[Books]:
+def books(
+    spans: SpanLog, runtime: Runtime, runtimes: list[Runtime], registry: CollectorRegistry, simulator: Simulator
+) -> Iterator[Books]:
     """What was written down. When the test ends it has to balance, and to follow the conventions."""
-    books = Books(spans, registry, runtime.tracker)
+    books = Books(spans, registry, runtimes)
     threads = set(threading.enumerate())
     yield books
     books.check()

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.wire.books import billed
 from tests.wire.callers import PLAIN, ROUTER, asked_by, text_of
 
 REPLY = Reply("Hello there, how can I help you today?", input_tokens=18, output_tokens=9)
+PRESS_EVERY_S = 0.005
 
 
 def cancelled(caller, output_tokens=0, error_type="CancelledError"):
@@ -189,17 +192,50 @@ def test_a_failing_neighbour(caller, simulator, books, run):
 # --- Ctrl-C -----------------------------------------------------------------------------------------------
 
 
-def interrupt_when(ready):
-    """Press Ctrl-C in this thread once `ready` returns in another."""
+@contextmanager
+def pressed_when(ready):
+    """Press Ctrl-C in this thread once `ready` has returned in another."""
     here = threading.get_ident()
 
     def press():
         ready()
         signal.pthread_kill(here, signal.SIGINT)
 
-    thread = threading.Thread(target=press)
-    thread.start()
-    return thread
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    yield
+    pressing.join()
+
+
+@contextmanager
+def pressed_while_reading_when(ready):
+    """Press Ctrl-C once `ready` has returned in another thread and this one waits for the provider.
+
+    Anywhere else it may strike while httpx hands on a response that nobody has begun to read. Such a one is never
+    closed, with or without us: httpcore keeps its connection for as long as the client lives.
+    """
+    here, has_struck = threading.get_ident(), threading.Event()
+
+    def strike(_signal, frame):
+        code = frame.f_code
+        is_reading = ("_backends", "sync.py", "read") == (*Path(code.co_filename).parts[-2:], code.co_name)
+        if is_reading and not has_struck.is_set():
+            has_struck.set()
+            raise KeyboardInterrupt
+
+    def press():
+        ready()
+        while not has_struck.wait(PRESS_EVERY_S):
+            signal.pthread_kill(here, signal.SIGINT)
+
+    pressing, before = threading.Thread(target=press), signal.signal(signal.SIGINT, strike)
+    pressing.start()
+    try:
+        yield
+    finally:
+        has_struck.set()
+        pressing.join()
+        signal.signal(signal.SIGINT, before)
 
 
 @asked_by(is_async=False)
@@ -207,10 +243,8 @@ def test_ctrl_c_while_waiting(caller, simulator, books):
     """A blocking call is interrupted, and has ended when the exception arrives."""
     simulator.script(Hang(after_chunks=0, reply=REPLY))
 
-    thread = interrupt_when(simulator.wait_for_requests)
-    with pytest.raises(KeyboardInterrupt):
+    with pressed_while_reading_when(simulator.wait_for_requests), pytest.raises(KeyboardInterrupt):
         caller.ask()
-    thread.join()
 
     assert cancelled(caller, error_type="KeyboardInterrupt") == books.only
 
@@ -221,12 +255,10 @@ def test_ctrl_c_amid_a_stream(caller, simulator, books):
     simulator.script(Hang(after_chunks=1, reply=REPLY))
     has_begun = threading.Event()
 
-    thread = interrupt_when(has_begun.wait)
-    with pytest.raises(KeyboardInterrupt), traced_llm("work"):
+    with pressed_while_reading_when(has_begun.wait), pytest.raises(KeyboardInterrupt), traced_llm("work"):
         for chunk in caller.stream():
             if text_of(chunk):
                 has_begun.set()
-    thread.join()
 
     assert cancelled(caller, 3, error_type="KeyboardInterrupt") == books.only
 
@@ -249,23 +281,22 @@ def test_ctrl_c_in_an_event_loop(caller, simulator, books):
     """`asyncio` cancels the main task for it."""
     simulator.script(Hang(reply=REPLY))
 
-    thread = interrupt_when(simulator.wait_for_requests)
-    with pytest.raises(KeyboardInterrupt), traced_llm("work"):
+    with pressed_when(simulator.wait_for_requests), pytest.raises(KeyboardInterrupt), traced_llm("work"):
         asyncio.run(caller.aask())
-    thread.join()
 
     assert cancelled(caller) == books.only
 
 
 PROGRAM = """
-import atexit, json, llm_otel
-from llm_otel import LLMConfig, LLMRouter
+import atexit, json
 
 def report():
     stats = llm_otel.tracker().get_stats()
     print(json.dumps([stats["total_calls"], stats["total_tokens"]]))
 
-atexit.register(report)
+atexit.register(report)  # before all others, and so the last to run: streams that are still held end before it
+import llm_otel
+from llm_otel import LLMConfig, LLMRouter
 stream = LLMRouter().stream([{"role": "user", "content": "Hello!"}], LLMConfig(model="gpt-4o-mini"))
 while not next(stream).content:
     pass

@@ -47,9 +47,7 @@ def add(runtime, recorder):
 @pytest.fixture
 def lenient(use, registry, books):
     """A runtime as services have it."""
-    runtime = use(registry, strict=False)
-    books.tracker = runtime.tracker
-    return runtime
+    return use(registry, strict=False)
 
 
 @asked_by(providers=("openai",), entrances=(ROUTER, PLAIN, LITELLM_ROUTER))

@@ -101,7 +101,7 @@ def test_what_was_asked_for(caller, simulator, books):
     assert asked == {name: books.said(name) for name in asked}
 
 
-def test_a_call_outside_of_every_scope(simulator, books):
+def test_a_call_outside_of_every_scope(simulator, books, runtime):
     """`LLMRouter` needs no scope: the span is a root, everything else is the same."""
     simulator.script(Reply(ANSWER, input_tokens=18, output_tokens=9))
 
@@ -109,7 +109,7 @@ def test_a_call_outside_of_every_scope(simulator, books):
 
     assert None is books.call.parent
     assert success(18, 9, 8_100) == books.only
-    assert {"user:john", "kind:research"} == set(books.tracker.get_stats()["by_tag"])
+    assert {"user:john", "kind:research"} == set(runtime.tracker.get_stats()["by_tag"])
 
 
 README = """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from llm_otel.demo.drawing.figures import exact_dollars, plural, table
+from llm_otel.drawing.figures import exact_dollars, plural, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from llm_otel.demo.report import Books, Report
 
-_NAME_WIDTH = 30
+_NAME_WIDTH = 34
 
 
 def draw_proof(report: Report, console: Console) -> None:
@@ -62,11 +62,11 @@ def _against_the_bill(books: Books) -> Iterator[tuple[str, str, str]]:
 
 
 def _among_recorders(books: Books) -> Iterator[tuple[str, str, str]]:
-    names = "tracker = spans = metrics" if books.spans_nano is not None else "tracker = metrics"
+    others = {"spans": books.spans_nano, "metrics": books.metrics_nano, "ledger": books.ledger_nano}
+    known = {name: nano for name, nano in others.items() if nano is not None}
     if books.recorders_agree:
-        yield names, exact_dollars(books.tracker_nano), "[green]the same in each[/]"
+        yield " = ".join(("tracker", *known)), exact_dollars(books.tracker_nano), "[green]the same in each[/]"
         return
     yield "tracker", exact_dollars(books.tracker_nano), "[red]NOT the same: please report it[/]"
-    if books.spans_nano is not None:
-        yield "spans", exact_dollars(books.spans_nano), ""
-    yield "metrics", exact_dollars(books.metrics_nano), ""
+    for name, nano in known.items():
+        yield name, exact_dollars(nano), ""

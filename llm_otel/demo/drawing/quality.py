@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from llm_otel.demo.drawing.figures import dollars, fine_dollars, plural, seconds, table
+from llm_otel.drawing.figures import dollars, fine_dollars, plural, seconds, table
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from llm_otel.demo.drawing.figures import UNKNOWN, bar, dollars, fine_dollars, is_ascii, table
+from llm_otel.drawing.figures import UNKNOWN, bar, dollars, fine_dollars, is_ascii, table
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llm_otel.demo.drawing.figures import UNKNOWN, fine_dollars, is_ascii, seconds, table
+from llm_otel.drawing.figures import UNKNOWN, fine_dollars, is_ascii, seconds, table
 
 if TYPE_CHECKING:
     from rich.console import Console

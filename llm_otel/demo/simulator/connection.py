@@ -93,6 +93,11 @@ class Connection(asyncio.Protocol):
             self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer is under way."""
+        return self._answering is not None
+
     def abort(self) -> None:
         """Drop the connection and cancel its answer."""
         if self._transport is not None:

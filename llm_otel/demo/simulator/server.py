@@ -21,6 +21,7 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._closing = Lock()
+        self._connections: set[Connection] = set()
         self._thread = Thread(target=self._run, args=(respond,), name="llm-otel-simulator", daemon=True)
         self._thread.start()
 
@@ -36,6 +37,17 @@ class Server:
                 self._loop.call_soon_threadsafe(self._stop.set)
                 self._thread.join()
 
+    def hang_up(self) -> None:
+        """Drop every connection on which an answer is under way; idle ones stay."""
+        with self._closing:
+            if self._thread.is_alive():
+                self._loop.call_soon_threadsafe(self._drop_busy)
+
+    def _drop_busy(self) -> None:
+        for connection in tuple(self._connections):
+            if connection.is_answering:
+                connection.abort()
+
     def _run(self, respond: Respond) -> None:
         try:
             self._loop.run_until_complete(self._serve(respond))
@@ -44,11 +56,10 @@ class Server:
             self._socket.close()
 
     async def _serve(self, respond: Respond) -> None:
-        connections: set[Connection] = set()
-        server = await self._loop.create_server(lambda: Connection(respond, connections), sock=self._socket)
+        server = await self._loop.create_server(lambda: Connection(respond, self._connections), sock=self._socket)
         await self._stop.wait()
         server.close()
-        await _drop(connections)
+        await _drop(self._connections)
 
 
 async def _drop(connections: set[Connection]) -> None:

@@ -23,7 +23,7 @@ _ADDRESS_VARIABLES = {
     "GEMINI_API_BASE": Provider.GEMINI,
     "OLLAMA_API_BASE": Provider.OLLAMA,
 }
-"""Read by LiteLLM 1.84.0 and 1.105.3 (`litellm/main.py`), checked 2026-11-22."""
+"""Read by LiteLLM 1.105.0 and 1.105.3 (`litellm/main.py`), checked 2026-11-22."""
 
 _KEY_VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 
@@ -169,6 +169,11 @@ class Simulator:
             TimeoutError: Some are not.
         """
         self._state.requests.wait_until_idle(timeout_s)
+
+    def hang_up(self) -> None:
+        """Drop the connections of all requests in flight, soon: a client that holds on to one cannot disturb others."""
+        if self._server is not None:
+            self._server.hang_up()
 
     def clear(self) -> None:
         """Forget the script, the requests, the bill and the prompt caches; requests in flight go on."""

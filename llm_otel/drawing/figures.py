@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from llm_otel.money import format_usd
+from llm_otel.money import format_usd, usd
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from rich.console import Console
 
 UNKNOWN = "–"
 
 _FULL, _EIGHTHS = "█", " ▏▎▍▌▋▊▉"
+
+
+def nano_of(amount: Decimal) -> int:
+    """Return US dollars as nano-USD; amounts of the library are whole numbers of them."""
+    whole = int(amount.scaleb(9))
+    assert usd(whole) == amount, "an amount finer than a nano-dollar was recorded"
+    return whole
 
 
 def dollars(nano: int) -> str:

@@ -1,0 +1,135 @@
+"""The way to the ledger for holds: bounded in time, and shut for a while after it could not be reached."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llm_otel.budgets.denial import OUTAGE_S
+from llm_otel.budgets.ledger import Decision, Hold, Settlement, Store, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from llm_otel.clock import Clock
+    from llm_otel.recording import InternalErrorSink
+
+_logger = logging.getLogger("llm_otel")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The ledger did not answer, or is not asked because it just did not. Nothing is held for long."""
+
+
+UNREACHABLE = Unreachable()
+
+Answer = Decision | Unreachable
+
+
+class Gate:
+    """Reserves in a store. Thread-safe, and safe to cancel.
+
+    While the store is out, one call in `OUTAGE_S` finds out whether it is back; the others do not wait for it.
+    """
+
+    __slots__ = ("_clock", "_lock", "_on_error", "_release", "_shut_until", "store")
+
+    def __init__(
+        self, store: Store, clock: Clock, *, release: Callable[[Settlement], None], on_error: InternalErrorSink
+    ) -> None:
+        """Take a store.
+
+        Args:
+            store: What is asked.
+            clock: For the time that it is left alone.
+            release: Releases later what it may hold without having said so.
+            on_error: Takes failures that should not be.
+        """
+        self.store = store
+        self._clock = clock
+        self._release = release
+        self._on_error = on_error
+        self._lock = threading.Lock()
+        self._shut_until: float | None = None
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether the store was out when it was last asked."""
+        return self._shut_until is not None
+
+    def reserve(self, hold: Hold) -> Answer:
+        """Hold money, as `Store.reserve`."""
+        if not self._may_ask():
+            return UNREACHABLE
+        try:
+            return self._answered(self.store.reserve(hold))
+        except StoreUnavailableError as exc:
+            return self._failed(exc, hold)
+        # Whatever a store raises: budgets say what becomes of a call whose ledger is of no use.
+        except Exception as exc:  # noqa: BLE001
+            return self._broken(exc, hold)
+        except BaseException:
+            self._give_back(hold)
+            raise
+
+    async def areserve(self, hold: Hold) -> Answer:
+        """Hold money without blocking the event loop."""
+        if self.store.is_instant:
+            return self.reserve(hold)
+        if not self._may_ask():
+            return UNREACHABLE
+        try:
+            return self._answered(await self.store.areserve(hold))
+        except StoreUnavailableError as exc:
+            return self._failed(exc, hold)
+        # Whatever a store raises: budgets say what becomes of a call whose ledger is of no use.
+        except Exception as exc:  # noqa: BLE001
+            return self._broken(exc, hold)
+        except BaseException:
+            self._give_back(hold)
+            raise
+
+    def reached(self) -> None:
+        """Note that the store answers again."""
+        if self._shut_until is None:
+            return
+        with self._lock:
+            is_news, self._shut_until = self._shut_until is not None, None
+        if is_news:
+            _logger.warning("llm_otel.ledger_available ledger=%s", self.store.name)
+
+    def _may_ask(self) -> bool:
+        if self._shut_until is None:
+            return True
+        with self._lock:
+            now_s = self._clock.monotonic()
+            if self._shut_until is not None and now_s < self._shut_until:
+                return False
+            # Whoever comes next waits for what this one finds.
+            self._shut_until = now_s + OUTAGE_S
+            return True
+
+    def _answered(self, decision: Decision) -> Decision:
+        self.reached()
+        return decision
+
+    def _failed(self, error: StoreUnavailableError, hold: Hold) -> Unreachable:
+        with self._lock:
+            is_news = self._shut_until is None
+            self._shut_until = self._clock.monotonic() + OUTAGE_S
+        if is_news:
+            _logger.warning("llm_otel.ledger_unavailable ledger=%s error=%s", self.store.name, error)
+        self._give_back(hold)
+        return UNREACHABLE
+
+    def _broken(self, error: Exception, hold: Hold) -> Unreachable:
+        """Note a bug of the store's: this call goes on without it; another may fare better."""
+        self._give_back(hold)
+        self._on_error("ledger", error)
+        return UNREACHABLE
+
+    def _give_back(self, hold: Hold) -> None:
+        """Release what may be held: the store may have done it and failed to say so, or do it yet."""
+        self._release(Settlement(hold.id, 0, hold.lines))

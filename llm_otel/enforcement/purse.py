@@ -1,0 +1,128 @@
+"""The money of one call: leave for each of its requests, and the bill after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from llm_otel.call import Held
+from llm_otel.enforcement.admission import Admission, Patience
+from llm_otel.enforcement.offers import Asked
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from llm_otel.budgets.ledger import Crossing
+    from llm_otel.budgets.matching import Matched
+    from llm_otel.call import CallRequest
+    from llm_otel.enforcement.enforcer import Enforcer
+    from llm_otel.enforcement.steps import Step
+    from llm_otel.usage import Usage
+
+UNHURRIED_S = 600.0
+"""How long a request without a deadline is thought to live without a sign of it: LiteLLM's own time-out is longer, but
+what comes late is corrected."""
+MARGIN_S = 60.0
+"""From the deadline of a request to the end of its lease: for slow endings, and clocks that differ."""
+_SIGNS_PER_LEASE = 3
+
+
+class Purse:
+    """What one call has been given, and owes. Not thread-safe: one request at a time, settled by the winner of its end.
+
+    Attributes:
+        admission: The leave of the request that is with the provider; `None` where no budget concerns it.
+        settled: What is done when the last bill is with the ledger; `None` if it is.
+    """
+
+    __slots__ = ("_asked", "_crossed", "_enforcer", "_next_sign_s", "_run", "admission", "settled")
+
+    def __init__(self, enforcer: Enforcer, run: Matched, crossed: Callable[[tuple[Crossing, ...]], None]) -> None:
+        """Open a purse.
+
+        Args:
+            enforcer: The runtime's.
+            run: The budgets of the runs around the call.
+            crossed: Takes thresholds that spend reaches by this call.
+        """
+        self._enforcer = enforcer
+        self._run = run
+        self._crossed = crossed
+        self._next_sign_s = 0.0
+        self._asked: Asked | None = None
+        self.admission: Admission | None = None
+        self.settled: Future[None] | None = None
+
+    def seek(
+        self,
+        request: CallRequest,
+        arguments: Mapping[str, Any],
+        *,
+        at: datetime,
+        left_s: float | None,
+        may_change_model: bool,
+    ) -> Generator[Step, Any, Admission]:
+        """Seek leave for the next request: steps that end in an admission, or raise `DeniedError`."""
+        asked = self._asked = Asked(request.provider, request.model, arguments, request.service_tier, at)
+        lease_s = (UNHURRIED_S if left_s is None else left_s) + MARGIN_S
+        patience = Patience(left_s, int(lease_s * 1000), may_change_model)
+        return self._enforcer.seek(asked, request.tags, self._run, patience, self._crossed)
+
+    def take_unasked(self, request: CallRequest, *, at: datetime, now_s: float) -> None:
+        """Note a request that was made without leave: what it cost is booked all the same."""
+        asked = Asked(request.provider, request.model, {}, request.service_tier, at)
+        self.admitted(self._enforcer.unasked(asked, request.tags, self._run), now_s=now_s)
+
+    def admitted(self, admission: Admission, *, now_s: float) -> None:
+        """Note the leave that was given, at a monotonic time."""
+        self.admission = admission
+        self._sign_after(now_s)
+
+    def lives(self, now_s: float) -> None:
+        """Note that the request still answers: its hold must not expire under it."""
+        if self.admission is not None and now_s >= self._next_sign_s:
+            self._sign_after(now_s)
+            self._enforcer.extend(self.admission)
+
+    def settle(self, usage: Usage | None, cost: int | None, *, may_be_billed: bool, may_block: bool) -> Held | None:
+        """Pay for the request, and forget it; return how it was held.
+
+        Args:
+            usage: What it used; `None` where that is not known, or nothing.
+            cost: nano-USD; `None` where it is not known.
+            may_be_billed: Whether the provider may bill it at all.
+            may_block: Whether this thread may wait for the ledger.
+        """
+        admission, self.admission = self.admission, None
+        if admission is None:
+            return None
+        actual = admission.actual(cost) if may_be_billed else 0
+        self.settled = self._enforcer.settle(admission, actual, may_block=may_block, crossed=self._crossed)
+        return self._held(admission, actual, usage)
+
+    def _held(self, admission: Admission, actual: int, usage: Usage | None) -> Held:
+        offer, hold = admission.offer, admission.hold
+        declared = len(admission.matched.budgets) - len(self._run.budgets)
+        denier = admission.denier
+        return Held(
+            budgets=tuple((line.budget, line.scope) for line in admission.matched.lines[:declared]),
+            amount_nano=None if hold is None else hold.amount,
+            max_tokens=offer.max_tokens,
+            is_defaulted=offer.is_defaulted,
+            is_clipped=offer.is_clipped,
+            is_exceeded=hold is not None and actual > hold.amount,
+            downgraded_for=None if denier is None else (denier[0].id, denier[1]),
+            saved_nano=0 if denier is None or usage is None else self._saved(actual, usage),
+        )
+
+    def _saved(self, actual: int, usage: Usage) -> int:
+        """Return what the same usage would have cost more with the model that was asked for."""
+        asked = self._asked
+        dearer = None if asked is None else self._enforcer.price(asked, usage)
+        return 0 if dearer is None else max(0, dearer - actual)
+
+    def _sign_after(self, now_s: float) -> None:
+        hold = self.admission.hold if self.admission is not None else None
+        lease_s = hold.lease_ms / 1000 if hold is not None else UNHURRIED_S
+        self._next_sign_s = now_s + lease_s / _SIGNS_PER_LEASE
