@@ -1,18 +1,20 @@
 """What one call costs over bare LiteLLM, beside a hand-written span with metrics around the same call.
 
-The floor is what a careful engineer writes by hand with the OpenTelemetry SDK: a span with 20 attributes, three
-histogram records and two counters. It knows no price, no stream, no retry and no scope.
+The floor is what a careful engineer writes by hand with the OpenTelemetry SDK: a span with 20 attributes, half of them
+read off the response, three histogram records and two counters. Its prices are two constants, and it knows no other
+model, no cached or reasoning tokens, no stream, no retry and no scope.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
@@ -26,18 +28,30 @@ from prometheus_client import CollectorRegistry
 
 import llm_otel
 from benchmarks.measure import Added, pair_up
-from llm_otel import LLMConfig, LLMRouter, LLMStream, traced_llm
+from llm_otel import Budget, LLMConfig, LLMRouter, LLMStream, traced_llm, wiring
 from llm_otel.call import CallRequest
-from llm_otel.open_call import OpenCall, Plan
+from llm_otel.plan import Plan
 from llm_otel.providers.adapter import Opened
+
+if TYPE_CHECKING:
+    from llm_otel.assembly import Runtime
+    from llm_otel.open_call import OpenCall
 
 MODEL = "gpt-4o-mini"
 MESSAGES = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Hello!"}]
 ANSWER = "hello"
 LONG_ANSWER = "".join(f"{number:03}" for number in range(300))
 """LiteLLM's mock cuts a text into chunks of three characters, and refuses one that repeats itself."""
+TAGS = {"team": "search", "feature": "answer"}
+INPUT_USD, OUTPUT_USD = 0.15, 0.6
+"""Of a million tokens of `MODEL`, as good a price as any for a benchmark."""
 PAIRS = 1_500
 CHUNK_PAIRS = 400
+BUDGETS = [
+    Budget("company", limit_usd=1_000_000, window="month"),
+    Budget("team", limit_usd=1_000_000, window="day", by="team"),
+    Budget("feature", limit_usd=1_000_000, window="day", by="feature"),
+]
 HAND_WRITTEN = "a hand-written span with metrics"
 
 
@@ -70,41 +84,86 @@ class Floor:
     def __init__(self) -> None:
         meter = MeterProvider(metric_readers=[InMemoryMetricReader()]).get_meter("floor")
         self._tracer = trace.get_tracer("floor")
-        self._histograms = [meter.create_histogram(f"histogram.{n}") for n in range(3)]
-        self._counters = [meter.create_counter(f"counter.{n}") for n in range(2)]
-        self._attributes: dict[str, Any] = {f"attribute.number_{n}": f"value {n}" for n in range(20)}
-        self._labels = {"provider": "openai", "model": MODEL, "operation": "chat", "outcome": "success"}
+        self._duration = meter.create_histogram("gen_ai.client.operation.duration", "s")
+        self._tokens = meter.create_histogram("gen_ai.client.token.usage", "{token}")
+        self._requests = meter.create_counter("requests")
+        self._cost = meter.create_counter("cost", "{USD}")
 
     def around(self, call: Callable[[], Any]) -> Any:
         start = time.perf_counter()
-        with self._tracer.start_as_current_span(f"chat {MODEL}", kind=trace.SpanKind.CLIENT) as span:
-            result = call()
-            span.set_attributes(self._attributes)
-        for histogram in self._histograms:
-            histogram.record(time.perf_counter() - start, self._labels)
-        for counter in self._counters:
-            counter.add(1, self._labels)
-        return result
+        labels = {"provider": "openai", "model": MODEL, "operation": "chat", **TAGS}
+        asked: dict[str, Any] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": MODEL,
+            "gen_ai.request.temperature": 0.5,
+            "gen_ai.request.max_tokens": 100,
+            "server.address": "api.openai.com",
+            "server.port": 443,
+            "tag.team": TAGS["team"],
+            "tag.feature": TAGS["feature"],
+        }
+        with self._tracer.start_as_current_span(f"chat {MODEL}", kind=trace.SpanKind.CLIENT, attributes=asked) as span:
+            response = call()
+            usage = response.usage
+            cost_usd = (usage.prompt_tokens * INPUT_USD + usage.completion_tokens * OUTPUT_USD) / 1e6
+            answered: dict[str, Any] = {
+                "gen_ai.response.id": response.id,
+                "gen_ai.response.model": response.model,
+                "gen_ai.response.finish_reasons": (response.choices[0].finish_reason,),
+                "gen_ai.usage.input_tokens": usage.prompt_tokens,
+                "gen_ai.usage.output_tokens": usage.completion_tokens,
+                "gen_ai.usage.cost.amount": cost_usd,
+                "gen_ai.usage.cost.currency": "USD",
+                "gen_ai.usage.cost.source": "local",
+                "price.source": "constants",
+                "price.date": "2026-11-22",
+                "outcome": "success",
+            }
+            span.set_attributes(answered)
+        self._duration.record(time.perf_counter() - start, labels)
+        self._tokens.record(usage.prompt_tokens, labels | {"token_type": "input"})
+        self._tokens.record(usage.completion_tokens, labels | {"token_type": "output"})
+        self._requests.add(1, labels)
+        self._cost.add(cost_usd, labels)
+        return response
 
 
 def bare() -> Any:
     return litellm.completion(MODEL, MESSAGES, mock_response=ANSWER, temperature=0.5, max_tokens=100)
 
 
+def use(runtime: Runtime) -> None:
+    wiring._runtime = runtime  # noqa: SLF001  # the last step of `configure`, without the others
+
+
 def measure_calls() -> dict[str, Added]:
     floor, router = Floor(), LLMRouter()
     config = LLMConfig(model=MODEL, temperature=0.5, max_tokens=100, extra={"mock_response": ANSWER})
-    tags = {"team": "search", "feature": "answer"}
-    scope = traced_llm("benchmark", tags=tags)
+    scope = traced_llm("benchmark", tags=TAGS)
+    with scope:
+        inside = contextvars.copy_context()
 
-    def in_scope() -> Any:
+    def with_scope() -> Any:
         with scope:
             return bare()
 
+    unlimited = llm_otel.runtime()
+    limited = llm_otel.configure(registry=CollectorRegistry(), strict=True, budgets=BUDGETS)
+
+    use(unlimited)
+
+    def with_budgets() -> None:
+        use(limited)
+        router.complete(MESSAGES, config, tags=TAGS)
+        use(unlimited)
+
     variants = {
         HAND_WRITTEN: lambda: floor.around(bare),
-        "LLMRouter.complete": lambda: router.complete(MESSAGES, config, tags=tags),
-        "litellm.completion in a traced_llm scope": in_scope,
+        "LLMRouter.complete": lambda: router.complete(MESSAGES, config, tags=TAGS),
+        "the same, with three budgets in memory": with_budgets,
+        "litellm.completion in a traced_llm scope": lambda: inside.run(bare),
+        "the same, and the scope with its own span": with_scope,
     }
     return pair_up(bare, variants, pairs=PAIRS)
 
@@ -112,7 +171,6 @@ def measure_calls() -> dict[str, Added]:
 def measure_async_calls() -> dict[str, Added]:
     router = LLMRouter()
     config = LLMConfig(model=MODEL, temperature=0.5, max_tokens=100, extra={"mock_response": ANSWER})
-    loop = asyncio.new_event_loop()
 
     async def bare_async() -> Any:
         return await litellm.acompletion(MODEL, MESSAGES, mock_response=ANSWER, temperature=0.5, max_tokens=100)
@@ -120,14 +178,14 @@ def measure_async_calls() -> dict[str, Added]:
     async def routed() -> Any:
         return await router.acomplete(MESSAGES, config)
 
-    try:
+    # Not a plain loop: closed over LiteLLM's waiting tasks, CPython 3.11.7 crashed when the process ended.
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
         return pair_up(
             lambda: loop.run_until_complete(bare_async()),
             {"LLMRouter.acomplete": lambda: loop.run_until_complete(routed())},
             pairs=PAIRS,
         )
-    finally:
-        loop.close()
 
 
 def measure_chunks() -> float:
