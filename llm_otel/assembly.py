@@ -14,6 +14,7 @@ from llm_otel.enforcement.enforcer import Enforcer, Means
 from llm_otel.enforcement.ids import HoldIds
 from llm_otel.enforcement.journal import Journal
 from llm_otel.errors import ConfigurationError
+from llm_otel.models.resolve import resolve_model
 from llm_otel.money import format_usd
 from llm_otel.open_call import OpenCall
 from llm_otel.plan import Instruments, Plan
@@ -102,6 +103,8 @@ class Runtime:
         budget_paths: Iterable[Path],
         on_alert: Callable[[BudgetAlert], None] | None,
     ) -> Enforcer:
+        if on_alert is not None and not callable(on_alert):
+            raise ConfigurationError("on_budget_alert", on_alert, "a function that takes a BudgetAlert")
         settings = self.settings
         store = open_store(settings.ledger, clock_ms=lambda: clock.now_ns() // 1_000_000)
         files = BudgetFiles(budgets, budget_paths, check=lambda budget: _check_kept(budget, store), clock=clock)
@@ -165,8 +168,14 @@ def _check_kept(budget: Budget, store: Store) -> None:
     """Refuse a budget that a store cannot hold calls to.
 
     Raises:
-        ConfigurationError: Its limit is beyond what the store compares exactly, or other processes would not see it.
+        ConfigurationError: Its limit is beyond what the store compares exactly, other processes would not see it, or a
+            model to downgrade to cannot be sent anywhere.
     """
+    for name in budget.downgrade_to:
+        try:
+            resolve_model(name)
+        except ConfigurationError as exc:
+            raise ConfigurationError(f"Budget({budget.id!r}).downgrade_to", name, exc.allowed) from exc
     if budget.limit_nano > store.max_limit:
         raise ConfigurationError(
             f"Budget({budget.id!r}).limit_usd",

@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llm_otel.budgets.budget import Budget
+from llm_otel.budgets.budget import Budget, check_budgets
 from llm_otel.budgets.matching import BudgetSet
 from llm_otel.errors import ConfigurationError
 
@@ -68,7 +68,7 @@ class BudgetFiles:
         Raises:
             ConfigurationError: A file or a budget cannot be used, or two have the same id.
         """
-        self._declared = tuple(declared)
+        self._declared = check_budgets(declared)
         self._paths = tuple(paths)
         self._check = check
         self._clock = clock
@@ -124,7 +124,8 @@ def _tables(path: Path) -> tuple[str, list[Mapping[str, Any]]]:
         found = tomllib.loads(text)
     except OSError as exc:
         raise ConfigurationError("budgets_file", str(path), f"a TOML file that can be read ({exc.strerror})") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    # No TOML, no text, no path at all, or tables within tables without end.
+    except (ValueError, RecursionError) as exc:
         raise ConfigurationError("budgets_file", str(path), f"valid TOML: {exc}") from exc
     if TABLE not in found:
         # A slip of the pen, or a file that is just being written: neither takes limits away.
@@ -138,7 +139,9 @@ def _tables(path: Path) -> tuple[str, list[Mapping[str, Any]]]:
 def _budget(table: Mapping[str, Any], index: int, text: str, path: Path) -> Budget:
     unknown = next((name for name in table if name not in _FIELDS), None)
     if unknown is not None:
-        raise _located(unknown, table[unknown], f"one of {', '.join(_FIELDS)}", index, text, path)
+        # Its value is not shown: a setting that slipped below a [[budgets]] header may be a ledger with its password.
+        allowed = f"no field of a budget, which has {', '.join(_FIELDS)}; settings stand above the first [[{TABLE}]]"
+        raise _located(unknown, None, allowed, index, text, path)
     for name in ("id", "limit_usd", "window"):
         if name not in table:
             raise _located(name, None, "every budget has one", index, text, path)

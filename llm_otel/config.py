@@ -102,7 +102,8 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise ConfigurationError("config_file", str(path), f"a TOML file that can be read ({exc.strerror})") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    # No TOML, no text, no path at all, or tables within tables without end.
+    except (ValueError, RecursionError) as exc:
         raise ConfigurationError("config_file", str(path), f"valid TOML: {exc}") from exc
 
 
@@ -117,5 +118,7 @@ def _named(
         where = f"{ENV_PREFIX}{name.upper()}"
     else:
         where = f"{name} (in {path})"
-    allowed = f"one of {', '.join(Settings.model_fields)}" if first["type"] == "extra_forbidden" else first["msg"]
-    return ConfigurationError(where, first["input"], allowed)
+    is_unknown = first["type"] == "extra_forbidden"
+    allowed = f"one of {', '.join(Settings.model_fields)}" if is_unknown else first["msg"]
+    # A ledger's address may hold a password, and what nobody knows may be a ledger misspelt.
+    return ConfigurationError(where, None if is_unknown or name == "ledger" else first["input"], allowed)

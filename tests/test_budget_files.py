@@ -168,7 +168,13 @@ def test_a_file_may_say_that_there_are_no_budgets(folder: Folder) -> None:
         (f"{ONE}match.team = 5\n", 5, "match", {"team": 5}, "a tag with a value"),
         (f"{ONE}[budgets.match]\nteam = 5\n", 5, "match", {"team": 5}, "a tag with a value"),
         # A word that nobody knows may be a limit misspelt.
-        (ONE.replace("limit_usd", "limit"), 3, "limit", 50, "one of id, limit_usd, window, tz, by, "),
+        (
+            ONE.replace("limit_usd", "limit"),
+            3,
+            "limit",
+            None,
+            "no field of a budget, which has id, limit_usd, window, ",
+        ),
         # What is missing is missing from the table: its header says where that is, whatever other tables hold.
         (ONE.replace("limit_usd", "# limit_usd"), 1, "limit_usd", None, "every budget has one"),
         (f"{ONE}\n{NO_WINDOW}", 6, "window", None, "every budget has one"),
@@ -185,6 +191,13 @@ def test_an_error_says_file_line_and_field(
     found = error(folder, text)
     assert (f"{folder.path}:{line}: {field}", value) == (found.field, found.value)
     assert found.allowed.startswith(allowed)
+
+
+def test_a_setting_below_a_budget_is_not_shown(folder: Folder) -> None:
+    """TOML gives what follows a header to its table; a ledger's address may hold a password."""
+    found = error(folder, f'{ONE}\nledger = "redis://:secret@host"\n')
+    assert "secret" not in str(found)
+    assert "settings stand above the first [[budgets]]" in str(found)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +248,13 @@ def test_without_files_the_declared_budgets_are_in_force() -> None:
     """Nothing is looked at."""
     files = BudgetFiles([Budget("a", limit_usd=1, window="day")], [], check=lambda budget: None, clock=HandClock())
     assert {"a": Decimal(1)} == limits(files)
+
+
+@pytest.mark.parametrize("declared", [None, 5, Budget("a", limit_usd=1, window="day"), "team", [{"id": "a"}]])
+def test_what_is_no_list_of_budgets_is_refused(declared: Any) -> None:
+    """With an example of one, and not by what Python says of iterating over it."""
+    with pytest.raises(ConfigurationError, match=r"^budgets=.* is not usable: .*Budget\('team', limit_usd='50'"):
+        BudgetFiles(declared, [], check=lambda budget: None, clock=HandClock())
 
 
 def test_an_id_that_is_in_code_and_in_a_file_is_refused(folder: Folder) -> None:

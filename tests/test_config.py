@@ -195,3 +195,26 @@ def test_no_dot_env_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     assert not load_settings({}).strict
+
+
+@pytest.mark.parametrize("line", ['ledger_url = "redis://:secret@host"', 'ledger = ["redis://:secret@host"]'])
+def test_an_address_with_a_password_is_not_shown(tmp_path, line):
+    """Not where its name is misspelt either: the error says where it stands."""
+    path = tmp_path / "llm_otel.toml"
+    path.write_text(line)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({}, path)
+
+    assert "secret" not in str(caught.value)
+    assert line.partition(" ")[0] in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["a = " + "[" * 5_000, "\x00"], ids=["nested without end", "no text"])
+def test_what_no_parser_takes_is_told_by_file(tmp_path, content):
+    """As every other mistake in the file."""
+    path = tmp_path / "llm_otel.toml"
+    path.write_text(content)
+
+    with pytest.raises(ConfigurationError, match=r"llm_otel\.toml"):
+        load_settings({}, path)

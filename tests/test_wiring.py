@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 import llm_otel
 from llm_otel.assembly import Runtime
+from llm_otel.budgets.budget import Budget
 from llm_otel.call import CallRequest
 from llm_otel.clock import SystemClock
 from llm_otel.config import Settings
@@ -267,3 +268,17 @@ def test_the_public_names_are_these():
         llm_otel.tracker,
         llm_otel.metrics_registry,
     )
+
+
+def test_a_callback_for_alerts_can_be_called():
+    """Found now, and not at the first alert."""
+    with pytest.raises(ConfigurationError, match="on_budget_alert='tell' is not usable: a function"):
+        configure(on_budget_alert="tell", registry=CollectorRegistry())
+
+
+def test_a_model_to_downgrade_to_can_be_sent_somewhere():
+    """Found now, and not when the money runs out."""
+    budget = Budget("chat", limit_usd=1, window="day", downgrade_to=("gpt-4o-mini", "gpt4 oops"))
+
+    with pytest.raises(ConfigurationError, match=r"Budget\('chat'\)\.downgrade_to='gpt4 oops' is not usable"):
+        configure(budgets=[budget], registry=CollectorRegistry())

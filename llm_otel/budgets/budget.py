@@ -85,6 +85,8 @@ class Budget:
     def __post_init__(self) -> None:
         self._check_id()
         self._set("limit_nano", parse_usd(self.limit_usd, field=self._field("limit_usd")))
+        if not self.limit_nano and Decimal(str(self.limit_usd)):
+            raise self._refuse("limit_usd", self.limit_usd, "0, or at least 0.000000001 US dollars")
         self._set("limit_usd", usd(self.limit_nano))
         self._set("parsed_window", self._named(parse_window, self.window, self.tz))
         self._set("split_by", self._names("by", self.by))

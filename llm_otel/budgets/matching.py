@@ -28,6 +28,8 @@ _ROLLING_GRACE_S = 2 * HOLD_KEPT_MS // 1000
 """How long a row outlives its window: longer than the end of a hold in it is remembered. A rolling one has many."""
 
 
+_RUN_START = -1
+"""Where the rows of runs begin: at no time, so that a declared lifetime budget of the same name has none of them."""
 _MAX_ID = 64
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -147,4 +149,5 @@ def run_budget(name: str, limit_usd: Any) -> Budget:
 def run_of(budget: Budget, run_id: str, *, now_s: int) -> Matched:
     """Return what concerns the calls of one run. Runs inside it share the row, and so inherit what is left."""
     line = line_of(budget, run_id, LIFETIME)
-    return Matched((budget,), (replace(line, forget_at=now_s + _GRACE_S),))
+    own = replace(line, start=_RUN_START, starts=(_RUN_START,), forget_at=now_s + _GRACE_S)
+    return Matched((budget,), (own,))

@@ -36,7 +36,7 @@ class BudgetAlert:
     Attributes:
         budget: The budget's id.
         scope: The value that it is split by; empty for one that is not split.
-        window_start: When the window began, in seconds since the epoch; 0 for a lifetime.
+        window_start: When the window began, in seconds since the epoch; 0 for a lifetime and a run.
         fraction: The threshold as a fraction of the limit, such as 0.8.
         threshold_usd: The threshold.
         spent_usd: Spend in the window when it was noticed.
@@ -92,7 +92,7 @@ def alert_of(crossing: Crossing) -> BudgetAlert:
     return BudgetAlert(
         budget=line.budget,
         scope=line.scope,
-        window_start=line.start,
+        window_start=max(0, line.start),
         fraction=round(crossing.threshold / line.limit, 6) if line.limit else 1.0,
         threshold_usd=usd(crossing.threshold),
         spent_usd=usd(crossing.spent),

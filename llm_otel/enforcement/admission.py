@@ -143,7 +143,7 @@ class Seeker:
             hold = self._hold()
             answer = yield Reserve(self._desk.gate, hold)
             if isinstance(answer, Granted):
-                self._desk.crossed(answer.crossings)
+                self._tell(answer.crossings, hold)
                 return self._admitted(hold)
             if isinstance(answer, Unreachable):
                 return self._through_outage()
@@ -163,6 +163,14 @@ class Seeker:
 
     def _admitted(self, hold: Hold | None) -> Admission:
         return Admission(self._matched, self._offer, self._id, hold, self._denier)
+
+    def _tell(self, crossings: tuple[Crossing, ...], hold: Hold) -> None:
+        try:
+            self._desk.crossed(crossings)
+        except BaseException:
+            # A callback that ends the program, Ctrl-C in it, or strict mode: nobody is left to settle what is held.
+            self._desk.gate.give_back(hold)
+            raise
 
     def _note_move(self, answer: Moved | Ended) -> None:
         self._moves += 1

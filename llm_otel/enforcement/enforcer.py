@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from llm_otel.enforcement.admission import Admission, Desk, Patience, Seeker
 from llm_otel.enforcement.gate import Gate
 from llm_otel.enforcement.offers import Appraiser, Asked, Offer, same_or_better
 from llm_otel.enforcement.settler import Settler
+from llm_otel.errors import ConfigurationError
 from llm_otel.models.resolve import resolve_model
 
 if TYPE_CHECKING:
@@ -140,11 +141,20 @@ class Enforcer:
     def _cheaper(self, offer: Offer, budget: Budget) -> tuple[Offer, ...]:
         """Return what a budget allows instead: its own list in its order, else the cheapest first."""
         if budget.downgrade_to:
-            refs = (resolve_model(name) for name in budget.downgrade_to)
-            return tuple(self._appraiser.cheaper(offer, tuple((ref.provider, ref.model) for ref in refs)))
+            return tuple(self._appraiser.cheaper(offer, tuple(self._downgrades(budget))))
         asked = offer.asked
         models = same_or_better(asked.provider, asked.model, asked.arguments)
         return tuple(sorted(self._appraiser.cheaper(offer, models), key=lambda each: each.amount or 0))
+
+    def _downgrades(self, budget: Budget) -> Iterator[tuple[str, str]]:
+        for name in budget.downgrade_to:
+            try:
+                ref = resolve_model(name)
+            # A slip of the pen must not take the refusal's place.
+            except ConfigurationError as exc:
+                self._means.guard.failed("budgets", exc)
+            else:
+                yield ref.provider, ref.model
 
     def price(self, asked: Asked, usage: Usage) -> int | None:
         """Return what some usage costs with the model of a request, in nano-USD; `None` where that is not known."""

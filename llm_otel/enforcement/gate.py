@@ -71,7 +71,7 @@ class Gate:
         except Exception as exc:  # noqa: BLE001
             return self._broken(exc, hold)
         except BaseException:
-            self._give_back(hold)
+            self.give_back(hold)
             raise
 
     async def areserve(self, hold: Hold) -> Answer:
@@ -88,8 +88,12 @@ class Gate:
         except Exception as exc:  # noqa: BLE001
             return self._broken(exc, hold)
         except BaseException:
-            self._give_back(hold)
+            self.give_back(hold)
             raise
+
+    def give_back(self, hold: Hold) -> None:
+        """Release what may be held: the store may have done it and failed to say so, or do it yet."""
+        self._release(Settlement(hold.id, 0, hold.lines))
 
     def reached(self) -> None:
         """Note that the store answers again."""
@@ -121,15 +125,11 @@ class Gate:
             self._shut_until = self._clock.monotonic() + OUTAGE_S
         if is_news:
             _logger.warning("llm_otel.ledger_unavailable ledger=%s error=%s", self.store.name, error)
-        self._give_back(hold)
+        self.give_back(hold)
         return UNREACHABLE
 
     def _broken(self, error: Exception, hold: Hold) -> Unreachable:
         """Note a bug of the store's: this call goes on without it; another may fare better."""
-        self._give_back(hold)
+        self.give_back(hold)
         self._on_error("ledger", error)
         return UNREACHABLE
-
-    def _give_back(self, hold: Hold) -> None:
-        """Release what may be held: the store may have done it and failed to say so, or do it yet."""
-        self._release(Settlement(hold.id, 0, hold.lines))

@@ -131,6 +131,11 @@ class Journal:
             file = FileIO(path, "x")
             _try_lock(file)
             if os.fstat(file.fileno()).st_nlink:
+                if self._file is not None:
+                    # The garbage collector was here, and settled: one file is enough.
+                    path.unlink()
+                    file.close()
+                    return self._file
                 self._file = file
                 return file
             # Whoever adopts journals was between the two, and has removed it.

@@ -109,7 +109,8 @@ class Settler:
 
     def ensure_worker(self) -> None:
         """Start the worker, if the store needs one. Not from the garbage collector: threading's locks may be held."""
-        if self._store.is_instant or (self._worker is not None and self._worker.is_alive()):
+        # At exit no thread is to be had any more, and nothing is left to one.
+        if self._store.is_instant or self._is_exiting or (self._worker is not None and self._worker.is_alive()):
             return
         with self._starting:
             if self._worker is None or not self._worker.is_alive():
@@ -195,8 +196,8 @@ class Settler:
         else:
             try:
                 self._settle_or_keep(job.settlement, job.crossed)
-            # In strict mode: raised to who waits for it.
-            except Exception as exc:  # noqa: BLE001
+            # Strict mode, or a callback that ends the program: raised to who waits for it, and would wait for ever.
+            except BaseException as exc:  # noqa: BLE001
                 job.done.set_exception(exc)
             else:
                 job.done.set_result(None)

@@ -39,9 +39,9 @@ def served(registry: CollectorRegistry, address: Address) -> Iterator[None]:
     """
     try:
         server, thread = start_http_server(address.port, address.host, registry)
-    except OSError as exc:
+    except (OSError, UnicodeError) as exc:
         raise LLMOtelError(
-            f"{address.url} cannot be served: {exc.strerror or exc}; choose another --port or address"
+            f"{address.url} cannot be served: {getattr(exc, 'strerror', None) or exc}; choose another --port or address"
         ) from exc
     try:
         yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
@@ -80,6 +82,8 @@ class MemoryStore:
     might find room that is just being filled.) Ctrl-C may leave for good: hence a hold and its rows are changed without
     a call in between, and rows that are left are done before it goes on.
 
+    A fork waits until no thread is in here: the child has a ledger of its own, which begins as a copy.
+
     Args:
         clock_ms: Milliseconds since the epoch, UTC.
     """
@@ -102,6 +106,15 @@ class MemoryStore:
         self._starts: dict[str, dict[str, set[int]]] = {}  # of the rows there are, by budget and scope
         self._to_forget: list[tuple[int, RowKey]] = []  # a heap
         self._until_tidy = TIDY_EVERY
+        _stores.add(self)
+
+    def before_fork(self) -> None:
+        """Wait for the operation of another thread: the child would find it half done, and its lock never freed."""
+        self._lock.acquire()
+
+    def after_fork(self) -> None:
+        """Go on, in the parent and in the child."""
+        self._lock.release()
 
     def now_ms(self) -> int:
         """Return the store's time."""
@@ -308,3 +321,31 @@ class MemoryStore:
             del self._starts[budget][scope]
         del self._rows[key]
         return True
+
+
+_stores: weakref.WeakSet[MemoryStore] = weakref.WeakSet()
+
+
+class _Forking(threading.local):
+    """What the fork that a thread is about has locked: a store that is made meanwhile is not, nor to be released."""
+
+    def __init__(self) -> None:
+        self.stores: list[MemoryStore] = []
+
+
+_forking = _Forking()
+
+
+def _before_fork() -> None:
+    for store in tuple(_stores):
+        store.before_fork()
+        _forking.stores.append(store)
+
+
+def _after_fork() -> None:
+    while _forking.stores:
+        _forking.stores.pop().after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

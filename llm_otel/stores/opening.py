@@ -41,4 +41,10 @@ def open_store(url: str, *, clock_ms: Callable[[], int]) -> Store:
         from llm_otel.stores.redis import RedisStore
 
         return RedisStore(url)
-    raise ConfigurationError("ledger", url.partition("://")[0], _ALLOWED)
+    raise ConfigurationError("ledger", _shown(url), _ALLOWED)
+
+
+def _shown(url: str) -> str | None:
+    """Return what a message may show of an address that is none: nothing that may hold a password."""
+    scheme, separator, _ = url.partition("://")
+    return scheme if separator or not set(url) & set("@?") else None

@@ -308,3 +308,9 @@ def test_what_are_no_budgets_or_share_an_id_is_refused(budgets: Any, value: obje
     with pytest.raises(ConfigurationError) as caught:
         check_budgets(budgets)
     assert ("budgets", value) == (caught.value.field, caught.value.value)
+
+
+def test_a_limit_below_a_nano_dollar_is_refused() -> None:
+    """It would be 0, and refuse everything without saying so."""
+    with pytest.raises(ConfigurationError, match=r"0, or at least 0\.000000001"):
+        Budget("tiny", limit_usd="0.0000000001", window="day")

@@ -253,12 +253,21 @@ def test_a_runs_limit_that_is_no_money_is_refused_by_its_own_name() -> None:
     assert ("budget_usd", "-1") == (caught.value.field, caught.value.value)
 
 
+def test_a_run_is_in_no_row_of_a_declared_budget_of_its_name() -> None:
+    """What is told of that budget, by its windows' starts, holds no runs."""
+    declared = budget("digest", window="lifetime")
+    (of_budget,) = BudgetSet([declared]).match({}, provider="openai", model="m", now_s=NOW_S).lines
+    (of_run,) = run_of(run_budget("digest", "2.50"), "run-1", now_s=NOW_S).lines
+    assert not set(of_budget.starts) & set(of_run.starts)
+    assert of_run.starts[-1] == of_run.start
+
+
 def test_each_run_has_a_row_of_its_own_that_is_forgotten() -> None:
     """A lifetime's would stay for ever, and there are many runs."""
     made = run_budget("digest", "2.50")
     found = run_of(made, "run-1", now_s=NOW_S)
     (line,) = found.lines
     assert (made,) == found.budgets
-    assert ("digest", "run-1", 0, None) == (line.budget, line.scope, line.start, line.end)
+    assert ("digest", "run-1", None) == (line.budget, line.scope, line.end)
     assert line.forget_at is not None
     assert line.forget_at > NOW_S + HOLD_KEPT_MS // 1000

@@ -82,7 +82,9 @@ class FakeStore:
 
     def settle(self, settlement: Settlement) -> Settled:
         self.asked_to_settle.append(settlement.id)
-        self.go_on.wait()
+        # The collector may settle in the middle of `wait`, whose lock is not reentrant.
+        if not self.go_on.is_set():
+            self.go_on.wait()
         self._fail(settlement.id)
         settled = self.inner.settle(settlement)
         self.settled.append(settlement.id)

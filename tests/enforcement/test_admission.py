@@ -71,6 +71,8 @@ class Bench:
         self.way: list[str] = []
         self.holds: list[object] = []
         self.crossings: list[Crossing] = []
+        self.released: list[Settlement] = []
+        self.crossed = self.crossings.extend
         self.tokens: int | None = None
         self.cheaper: tuple[str, ...] = ()
         self.skew_s = 0.0
@@ -135,7 +137,7 @@ class Bench:
 
     def _desk(self):
         return Desk(
-            gate=Gate(self.store, self.clock, release=lambda _: None, on_error=lambda *_: None),
+            gate=Gate(self.store, self.clock, release=self.released.append, on_error=lambda *_: None),
             appraiser=APPRAISER,
             clock=self.clock,
             match=self._match,
@@ -143,7 +145,7 @@ class Bench:
             now_s=lambda: self.clock.now_ms() / 1000 + self.skew_s,
             new_id=self._new_id,
             chance=lambda: 1.0,
-            crossed=self.crossings.extend,
+            crossed=self.crossed,
             cheaper=lambda made, _: tuple(APPRAISER.cheaper(made, tuple(("openai", name) for name in self.cheaper))),
             count=lambda _: self.tokens,
         )
@@ -163,6 +165,21 @@ def test_what_fits_is_held_at_once():
     assert ("id-1", AMOUNT, offer().floor, 60_000) == (hold.id, hold.amount, hold.floor, hold.lease_ms)
     assert ("team",) == tuple(line.budget for line in hold.lines)
     assert ("id-1", True, None) == (admission.id, admission.is_billed, admission.denier)
+
+
+def test_a_callback_that_ends_the_program_leaves_nothing_held():
+    """It is told of thresholds once money is held; who would have settled that never learns of it."""
+    bench = Bench(budget())
+
+    def leave(_):
+        raise SystemExit
+
+    bench.crossed = leave
+
+    with pytest.raises(SystemExit):
+        bench.seek()
+
+    assert [("id-1", 0)] == [(each.id, each.actual) for each in bench.released]
 
 
 def test_what_costs_nothing_is_not_held():

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -326,6 +327,33 @@ def test_the_worker_survives_what_strict_mode_raises(bench, caplog):
     assert ["hold-2"] == bench.store.settled
     assert worker is bench.settler._worker
     assert worker.is_alive()
+
+
+@pytest.mark.parametrize("leaving", [SystemExit, KeyboardInterrupt])
+def test_who_waits_is_told_when_a_callback_ends_the_program(bench, leaving):
+    """`sys.exit()` at the limit: raised to who waits for the bill, which is settled; nobody waits for ever."""
+    bench.store.inner.reserve(Hold("hold-1", 1, 0, 60_000, LINES))
+
+    def leave(_):
+        raise leaving
+
+    waiting = bench.settler.settle_soon(replace(settlement(1), lines=(replace(LINES[0], thresholds=(1,)),)), leave)
+    bench.settler.ensure_worker()
+
+    with pytest.raises(leaving):
+        waiting.result(PATIENCE_S)
+    assert ["hold-1"] == bench.store.settled
+
+
+def test_at_exit_no_thread_is_started(bench):
+    """There is none to be had any more (Python 3.12 and later); what comes is settled at once."""
+    bench.settler.exit()
+
+    bench.settler.ensure_worker()
+    assert bench.soon(1) is None
+
+    assert bench.settler._worker is None
+    assert ["hold-1"] == bench.store.settled
 
 
 def test_a_ledger_in_this_process_goes_on_after_a_failure(instant, tmp_path, caplog):

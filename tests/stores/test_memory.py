@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
+import threading
 import weakref
 
 import pytest
@@ -183,3 +186,32 @@ def test_what_is_left_of_an_id_that_was_forgotten_does_not_end_its_second_life()
 
     assert Settled(SettledAs.HELD) == store.settle(Settlement("a", 5, (lifetime,)))
     assert (8, 0) == standing(store, lifetime)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_process_may_fork_while_other_threads_use_the_ledger():
+    """Neither side is left with a lock that nobody frees, and the child's copy is whole."""
+    store, stop = MemoryStore(lambda: START_MS), threading.Event()
+
+    def work() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            store.reserve(Hold(f"{number}", 1, 0, 60_000, LINES))
+            store.settle(Settlement(f"{number}", 0, LINES))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    codes = []
+    for _ in range(10):
+        child = os.fork()
+        if not child:
+            signal.alarm(20)  # kills a child that waits for ever
+            found = {standing(store, each) for each in LINES}
+            os._exit(0 if len(found) == 1 else 1)
+        codes.append(os.waitpid(child, 0)[1])
+    stop.set()
+    thread.join()
+
+    assert [0] * 10 == codes
+    assert (0, 0) == standing(store, TEAM)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import warnings
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -170,6 +172,23 @@ def test_a_forked_process_goes_on_with_the_same_ledger(store):
     assert 0 == os.waitpid(child, 0)[1]
     assert ((3, 400), (3, 400)) == both(store)
     assert Settled(SettledAs.REPEATED) == store.settle(Settlement("before", 3, LINES))
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_ledger_that_nobody_has_any_more_is_closed(path):
+    """A second `configure()` leaves the first one's to its last calls."""
+    store = SQLiteStore(path, lambda: START_MS)
+    store.reserve(hold_of("a"))
+    files = [path.with_name(f"{path.name}{suffix}") for suffix in ("-lock", "-wal")]
+    assert all(each.exists() for each in files)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        del store
+        gc.collect()
+
+    # The last one to close it moves the log into the database.
+    assert not files[1].exists()
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -465,7 +484,7 @@ def test_an_empty_file_becomes_a_ledger(path):
         assert Granted() == store.reserve(hold_of("a"))
 
 
-@pytest.mark.parametrize("bad", ["missing/ledger.db", "", "file.txt/ledger.db", "."])
+@pytest.mark.parametrize("bad", ["missing/ledger.db", "", "file.txt/ledger.db", ".", "a\0b"])
 def test_a_path_that_cannot_be_a_file_is_refused(tmp_path, bad):
     """Before any call is made."""
     (tmp_path / "file.txt").touch()

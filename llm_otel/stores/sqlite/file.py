@@ -104,6 +104,10 @@ class LedgerFile:
             raise ConfigurationError("ledger", path, f"{allowed} ({exc})") from exc
         _at_fork(self)
 
+    def __del__(self) -> None:
+        # Nobody closes the ledger of a runtime that was replaced: its last calls may still settle there.
+        self._let_go()
+
     def check_open(self) -> None:
         """Raise `StoreUnavailableError` after `close()`."""
         if self._is_closed:

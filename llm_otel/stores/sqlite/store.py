@@ -61,7 +61,7 @@ class SQLiteStore:
         self, path: str | os.PathLike[str], clock_ms: Callable[[], int], *, waiting: Clock | None = None
     ) -> None:
         path = os.fspath(path)
-        if path in ("", ":memory:"):
+        if path in ("", ":memory:") or "\0" in path:
             raise ConfigurationError("ledger", path, "the path of a file (the ledger in memory is 'memory://')")
         self.name = f"sqlite:///{path}"
         self._clock_ms = clock_ms
