@@ -413,21 +413,23 @@ class Dropped:
 
     def __init__(self, settler, number):
         self.itself = self
-        weakref.finalize(self, settler.settle_soon, settlement(number))
+        self.end = weakref.finalize(self, settler.settle_soon, settlement(number))
 
 
 def test_the_garbage_collector_may_settle_anywhere(bench):
     """It runs on any thread, in the middle of anything: also of another settle, with the journal's lock held."""
-    before = gc.get_threshold()
+    before, ends = gc.get_threshold(), []
     bench.settler.ensure_worker()
     bench.store.is_out = True
     bench.settler._is_exiting = True  # Then it is not put off either.
     gc.set_threshold(1)
     try:
         for number in range(200):
-            Dropped(bench.settler, 2 * number)
+            ends.append(Dropped(bench.settler, 2 * number).end)
             bench.settler.settle_now(settlement(2 * number + 1))
-        gc.collect()
+        while any(end.alive for end in ends):
+            # It does nothing while the worker is in the middle of a collection.
+            gc.collect()
     finally:
         gc.set_threshold(*before)
     bench.settler._is_exiting = False
