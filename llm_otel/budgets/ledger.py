@@ -14,7 +14,7 @@ on whole seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -100,6 +100,10 @@ class Crossing:
     line: Line
     threshold: int
     spent: int
+
+
+Crossed = Callable[[tuple[Crossing, ...]], None]
+"""Takes thresholds that were reached."""
 
 
 @dataclass(frozen=True, slots=True)

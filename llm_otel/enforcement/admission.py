@@ -19,7 +19,7 @@ from llm_otel.enforcement.steps import Count, Pause, Reserve, Step
 
 if TYPE_CHECKING:
     from llm_otel.budgets.budget import Budget
-    from llm_otel.budgets.ledger import Balance, Crossing
+    from llm_otel.budgets.ledger import Balance, Crossed, Crossing
     from llm_otel.budgets.matching import Matched
     from llm_otel.clock import Clock
     from llm_otel.enforcement.gate import Gate
@@ -55,7 +55,7 @@ class Desk:
     now_s: Callable[[], float]
     new_id: Callable[[], str]
     chance: Callable[[], float]
-    crossed: Callable[[tuple[Crossing, ...]], None]
+    crossed: Crossed
     cheaper: Callable[[Offer, Budget], tuple[Offer, ...]]
     count: Callable[[Asked], int | None]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_otel.budgets.estimate import Extent
-from llm_otel.budgets.ledger import Crossing, Settlement
+from llm_otel.budgets.ledger import Crossed, Crossing, Settlement
 from llm_otel.budgets.matching import BudgetSet, Matched
 from llm_otel.budgets.reports import BudgetAlert, BudgetStatus, alert_of, survey
 from llm_otel.enforcement.admission import Admission, Desk, Patience, Seeker
@@ -34,7 +34,6 @@ DEFAULT_MAX_TOKENS = 4096
 
 _logger = logging.getLogger("llm_otel")
 
-Crossed = Callable[[tuple[Crossing, ...]], None]
 OnAlert = Callable[[BudgetAlert], None]
 
 

@@ -65,14 +65,9 @@ class Gate:
             return UNREACHABLE
         try:
             return self._answered(self.store.reserve(hold))
-        except StoreUnavailableError as exc:
+        # A cancel too: the hold may exist. `_failed` raises it again.
+        except BaseException as exc:  # noqa: BLE001
             return self._failed(exc, hold)
-        # Whatever a store raises: budgets say what becomes of a call whose ledger is of no use.
-        except Exception as exc:  # noqa: BLE001
-            return self._broken(exc, hold)
-        except BaseException:
-            self.give_back(hold)
-            raise
 
     async def areserve(self, hold: Hold) -> Answer:
         """Hold money without blocking the event loop."""
@@ -82,14 +77,9 @@ class Gate:
             return UNREACHABLE
         try:
             return self._answered(await self.store.areserve(hold))
-        except StoreUnavailableError as exc:
+        # A cancel too: the hold may exist. `_failed` raises it again.
+        except BaseException as exc:  # noqa: BLE001
             return self._failed(exc, hold)
-        # Whatever a store raises: budgets say what becomes of a call whose ledger is of no use.
-        except Exception as exc:  # noqa: BLE001
-            return self._broken(exc, hold)
-        except BaseException:
-            self.give_back(hold)
-            raise
 
     def give_back(self, hold: Hold) -> None:
         """Release what may be held: the store may have done it and failed to say so, or do it yet."""
@@ -119,17 +109,22 @@ class Gate:
         self.reached()
         return decision
 
-    def _failed(self, error: StoreUnavailableError, hold: Hold) -> Unreachable:
+    def _failed(self, error: BaseException, hold: Hold) -> Unreachable:
+        """Note why there is no answer, from within the `except` block: budgets say what becomes of the call."""
+        is_out = isinstance(error, StoreUnavailableError)
+        if is_out:
+            self._shut(error)
+        self.give_back(hold)
+        if not isinstance(error, Exception):
+            raise  # noqa: PLE0704  # called from the except block: re-raises the very same exception
+        if not is_out:
+            # A bug of the store's: this call goes on without it; another may fare better.
+            self._on_error("ledger", error)
+        return UNREACHABLE
+
+    def _shut(self, error: BaseException) -> None:
         with self._lock:
             is_news = self._shut_until is None
             self._shut_until = self._clock.monotonic() + OUTAGE_S
         if is_news:
             _logger.warning("llm_otel.ledger_unavailable ledger=%s error=%s", self.store.name, error)
-        self.give_back(hold)
-        return UNREACHABLE
-
-    def _broken(self, error: Exception, hold: Hold) -> Unreachable:
-        """Note a bug of the store's: this call goes on without it; another may fare better."""
-        self.give_back(hold)
-        self._on_error("ledger", error)
-        return UNREACHABLE

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from itertools import count
+
+from llm_otel.forks import when_forked
 
 
 class HoldIds:
     """Makes ids: 64 random bits for the process, and a number. Thread-safe; a forked child draws bits of its own."""
 
-    __slots__ = ("_next", "_prefix")
+    __slots__ = ("__weakref__", "_next", "_prefix")
 
     def __init__(self) -> None:
         self._start_afresh()
-        if hasattr(os, "register_at_fork"):
-            # For the life of the process: a runtime has one of these, and there are few runtimes.
-            os.register_at_fork(after_in_child=self._start_afresh)
+        when_forked(self._start_afresh)
 
     def __call__(self) -> str:
         """Return the next id."""

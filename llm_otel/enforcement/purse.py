@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from llm_otel.enforcement.offers import Asked
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from llm_otel.budgets.ledger import Crossing
+    from llm_otel.budgets.ledger import Crossed
     from llm_otel.budgets.matching import Matched
     from llm_otel.call import CallRequest
     from llm_otel.enforcement.enforcer import Enforcer
@@ -38,7 +38,7 @@ class Purse:
 
     __slots__ = ("_asked", "_crossed", "_enforcer", "_next_sign_s", "_run", "admission", "settled")
 
-    def __init__(self, enforcer: Enforcer, run: Matched, crossed: Callable[[tuple[Crossing, ...]], None]) -> None:
+    def __init__(self, enforcer: Enforcer, run: Matched, crossed: Crossed) -> None:
         """Open a purse.
 
         Args:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from llm_otel.budgets.ledger import Crossing, Settled, SettledAs, Settlement, Store, StoreUnavailableError
+from llm_otel.budgets.ledger import Crossed, Settled, SettledAs, Settlement, Store, StoreUnavailableError
 from llm_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ IDLE_S = 30.0
 _WHERE = "ledger"
 
 _logger = logging.getLogger("llm_otel")
-
-
-Crossed = Callable[[tuple[Crossing, ...]], None]
 
 
 @dataclass(frozen=True, slots=True)

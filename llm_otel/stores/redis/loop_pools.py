@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError
 
-from llm_otel.stores.redis.forks import when_forked
+from llm_otel.forks import when_forked
 from llm_otel.stores.redis.route import MAX_TRIES, Route
 
 if TYPE_CHECKING:

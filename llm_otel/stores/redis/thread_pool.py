@@ -12,7 +12,7 @@ import redis
 from redis.exceptions import NoScriptError, RedisError
 
 from llm_otel.clock import SystemClock
-from llm_otel.stores.redis.forks import when_forked
+from llm_otel.forks import when_forked
 from llm_otel.stores.redis.route import MAX_TRIES, Route
 
 if TYPE_CHECKING:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
 import sqlite3
 import sys
 import threading
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from llm_otel.budgets.ledger import StoreUnavailableError
 from llm_otel.errors import ConfigurationError
+from llm_otel.forks import when_forked
 from llm_otel.stores.sqlite.tables import prepare
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class LedgerFile:
                 raise
             allowed = "an SQLite file, or none yet, in a directory that exists and may be written to"
             raise ConfigurationError("ledger", path, f"{allowed} ({exc})") from exc
-        _at_fork(self)
+        when_forked(self.after_fork_in_child, before=self.before_fork, in_parent=self.after_fork_in_parent)
 
     def __del__(self) -> None:
         # Nobody closes the ledger of a runtime that was replaced: its last calls may still settle there.
@@ -235,24 +234,3 @@ def _connect(path: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _at_fork(file: LedgerFile) -> None:
-    """Tell a ledger file of forks for as long as it lives."""
-    if not hasattr(os, "register_at_fork"):
-        return
-    ref = weakref.ref(file)
-
-    def told(method: Callable[[LedgerFile], None]) -> Callable[[], None]:
-        def tell() -> None:
-            alive = ref()
-            if alive is not None:
-                method(alive)
-
-        return tell
-
-    os.register_at_fork(
-        before=told(LedgerFile.before_fork),
-        after_in_parent=told(LedgerFile.after_fork_in_parent),
-        after_in_child=told(LedgerFile.after_fork_in_child),
-    )
