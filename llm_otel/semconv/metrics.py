@@ -1,121 +1,10 @@
-"""Every name that leaves the process: attributes, metrics, labels, units, buckets, events.
-
-GenAI names follow open-telemetry/semantic-conventions-genai, main as of 2026-10-09 (commit 6fd0d763), stability
-`development`. They are pinned here as literals: the constants of `opentelemetry-semantic-conventions` are frozen and
-marked as moved, and lack the newest names. Cost attributes follow the open proposal
-https://github.com/open-telemetry/semantic-conventions-genai/pull/443. Everything under `llm_otel.` is our own.
-"""
+"""Names, units, labels and buckets of our own metrics."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-INSTRUMENTATION_NAME = "llm_otel"
-SCHEMA_URL = "https://opentelemetry.io/schemas/gen-ai/1.42.0"
-
-# --- GenAI spans: the operation and its request -----------------------------------------------------------------------
-GEN_AI_OPERATION_NAME = "gen_ai.operation.name"
-GEN_AI_PROVIDER_NAME = "gen_ai.provider.name"
-GEN_AI_REQUEST_MODEL = "gen_ai.request.model"
-GEN_AI_REQUEST_STREAM = "gen_ai.request.stream"
-GEN_AI_REQUEST_TEMPERATURE = "gen_ai.request.temperature"
-GEN_AI_REQUEST_TOP_P = "gen_ai.request.top_p"
-GEN_AI_REQUEST_TOP_K = "gen_ai.request.top_k"
-GEN_AI_REQUEST_MAX_TOKENS = "gen_ai.request.max_tokens"
-GEN_AI_REQUEST_STOP_SEQUENCES = "gen_ai.request.stop_sequences"
-GEN_AI_REQUEST_FREQUENCY_PENALTY = "gen_ai.request.frequency_penalty"
-GEN_AI_REQUEST_PRESENCE_PENALTY = "gen_ai.request.presence_penalty"
-GEN_AI_REQUEST_SEED = "gen_ai.request.seed"
-GEN_AI_REQUEST_CHOICE_COUNT = "gen_ai.request.choice.count"
-GEN_AI_REQUEST_REASONING_LEVEL = "gen_ai.request.reasoning.level"
-GEN_AI_OUTPUT_TYPE = "gen_ai.output.type"
-GEN_AI_WORKFLOW_NAME = "gen_ai.workflow.name"
-OPENAI_REQUEST_SERVICE_TIER = "openai.request.service_tier"
-OPENAI_RESPONSE_SERVICE_TIER = "openai.response.service_tier"
-SERVER_ADDRESS = "server.address"
-SERVER_PORT = "server.port"
-
-# --- GenAI spans: the response ----------------------------------------------------------------------------------------
-GEN_AI_RESPONSE_ID = "gen_ai.response.id"
-GEN_AI_RESPONSE_MODEL = "gen_ai.response.model"
-GEN_AI_RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons"
-GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
-GEN_AI_USAGE_INPUT_TOKENS = "gen_ai.usage.input_tokens"
-GEN_AI_USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
-GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS = "gen_ai.usage.cache_read.input_tokens"
-GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS = "gen_ai.usage.cache_write.input_tokens"
-GEN_AI_USAGE_REASONING_OUTPUT_TOKENS = "gen_ai.usage.reasoning.output_tokens"
-GEN_AI_USAGE_AUDIO_INPUT_TOKENS = "gen_ai.usage.audio.input_tokens"
-GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS = "gen_ai.usage.audio.output_tokens"
-GEN_AI_USAGE_AUDIO_CACHE_READ_INPUT_TOKENS = "gen_ai.usage.audio.cache_read.input_tokens"
-GEN_AI_USAGE_IMAGE_INPUT_TOKENS = "gen_ai.usage.image.input_tokens"
-GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS = "gen_ai.usage.image.output_tokens"
-GEN_AI_USAGE_COST_AMOUNT = "gen_ai.usage.cost.amount"
-GEN_AI_USAGE_COST_CURRENCY = "gen_ai.usage.cost.currency"
-GEN_AI_USAGE_COST_SOURCE = "gen_ai.usage.cost.source"
-ERROR_TYPE = "error.type"
-HTTP_RESPONSE_STATUS_CODE = "http.response.status_code"
-
-CURRENCY_USD = "USD"
-COST_SOURCE_LOCAL = "local"
-"""`gen_ai.usage.cost.source` when the emitter computed the cost itself; `provider` is for a cost that was received."""
-FINISH_REASON_ERROR = "error"
-"""What stands in `finish_reasons` where a reason was expected and the answer was cut off before it came."""
-
-
-class Operation(StrEnum):
-    """Values of `gen_ai.operation.name` that this library emits."""
-
-    CHAT = "chat"
-    INVOKE_WORKFLOW = "invoke_workflow"
-
-
-# --- our own span attributes ------------------------------------------------------------------------------------------
-COST_NANO_USD = "llm_otel.cost.nano_usd"
-PRICE_SOURCE = "llm_otel.price.source"
-PRICE_DATE = "llm_otel.price.date"
-USAGE_ESTIMATED = "llm_otel.usage.estimated"
-OUTCOME = "llm_otel.outcome"
-MOCK = "llm_otel.mock"
-CACHE_HIT = "llm_otel.cache.hit"
-TAG_PREFIX = "llm_otel.tag."
-ATTEMPT_COUNT = "llm_otel.attempt.count"
-ATTEMPT_NUMBER = "llm_otel.attempt.number"
-ATTEMPT_REASON = "llm_otel.attempt.reason"
-ATTEMPT_MODEL = "llm_otel.attempt.model"
-ATTEMPT_PROVIDER = "llm_otel.attempt.provider"
-ATTEMPT_INPUT_TOKENS = "llm_otel.attempt.input_tokens"
-ATTEMPT_OUTPUT_TOKENS = "llm_otel.attempt.output_tokens"
-ATTEMPT_COST_NANO_USD = "llm_otel.attempt.cost.nano_usd"
-TOTAL_CALLS = "llm_otel.total.calls"
-TOTAL_INPUT_TOKENS = "llm_otel.total.input_tokens"
-TOTAL_OUTPUT_TOKENS = "llm_otel.total.output_tokens"
-TOTAL_COST_USD = "llm_otel.total.cost_usd"
-TOTAL_COST_NANO_USD = "llm_otel.total.cost.nano_usd"
-TOTAL_UNPRICED_CALLS = "llm_otel.total.unpriced_calls"
-
-BUDGET_IDS = "llm_otel.budget.ids"
-BUDGET_HELD_NANO_USD = "llm_otel.budget.held.nano_usd"
-BUDGET_DENIED_BY = "llm_otel.budget.denied_by"
-BUDGET_DENIED_SCOPE = "llm_otel.budget.denied_scope"
-BUDGET_DENIAL_KIND = "llm_otel.budget.denial_kind"
-BUDGET_DOWNGRADED_FOR = "llm_otel.budget.downgraded_for"
-BUDGET_DOWNGRADED_TO = "llm_otel.budget.downgraded_to"
-ESTIMATE_EXCEEDED = "llm_otel.estimate.exceeded"
-MAX_TOKENS_DEFAULTED = "llm_otel.max_tokens.defaulted"
-MAX_TOKENS_CLIPPED = "llm_otel.max_tokens.clipped"
-EVENT_BUDGET_ALERT = "llm_otel.budget.alert"
-"""An event on the span of the call that took spend to a threshold."""
-ALERT_BUDGET = "llm_otel.alert.budget"
-ALERT_SCOPE = "llm_otel.alert.scope"
-ALERT_FRACTION = "llm_otel.alert.fraction"
-ALERT_SPENT_USD = "llm_otel.alert.spent_usd"
-ALERT_LIMIT_USD = "llm_otel.alert.limit_usd"
-ERROR_BUDGET_EXCEEDED = "budget_exceeded"
-"""`error.type` of a call that a budget refused."""
-
-# --- metrics ----------------------------------------------------------------------------------------------------------
 LABEL_PROVIDER = "provider"
 LABEL_MODEL = "model"
 LABEL_OPERATION = "operation"
@@ -385,8 +274,3 @@ SAVED_BY_RESPONSE_CACHE = "response_cache"
 SAVED_BY_DOWNGRADE = "downgrade"
 ALL_SCOPES_LABEL = "__all__"
 """The scope of a budget that is split by what is no label, such as users: one series for all of them."""
-
-# --- headers that providers answer with -------------------------------------------------------------------------------
-HEADER_RETRY_AFTER = "retry-after"
-HEADER_RETRY_AFTER_MS = "retry-after-ms"
-HEADER_SHOULD_RETRY = "x-should-retry"
