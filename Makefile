@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer; everything else is installed into .venv, from hashed locks.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest lint format bench lock clean
+.PHONY: help demo test test-oldest lint format bench bench-peers lock clean
 
 BIN := .venv/bin
 INSTALL := sh scripts/install
@@ -31,11 +31,14 @@ format: .venv/.dev ## Format, and fix what can be fixed safely
 bench: .venv/.dev ## Measure the overhead (quiet machine, please)
 	@$(BIN)/python -m benchmarks
 
+bench-peers: .venv-peers/.peers ## Measure the same beside OpenInference, OpenLLMetry, OpenLIT and LiteLLM's own callback
+	@.venv-peers/bin/python -m benchmarks.peers
+
 lock: .venv/.dev ## Resolve requirements/*.txt anew (UPGRADE=--upgrade takes newer releases)
 	@sh scripts/lock $(UPGRADE)
 
 clean: ## Remove environments, caches and builds
-	@rm -rf .venv .venv-oldest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@rm -rf .venv .venv-oldest .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.runtime: requirements/runtime.txt $(HOUSE)
@@ -49,4 +52,8 @@ clean: ## Remove environments, caches and builds
 
 .venv-oldest/.oldest: requirements/oldest.txt $(HOUSE)
 	@$(INSTALL) .venv-oldest $<
+	@touch $@
+
+.venv-peers/.peers: requirements/peers.txt $(HOUSE)
+	@$(INSTALL) .venv-peers $<
 	@touch $@

@@ -137,7 +137,8 @@ def use(runtime: Runtime) -> None:
     wiring._runtime = runtime  # noqa: SLF001  # the last step of `configure`, without the others
 
 
-def measure_calls() -> dict[str, Added]:
+def variants() -> dict[str, Callable[[], Any]]:
+    """Return the sync calls that are compared with the bare one."""
     floor, router = Floor(), LLMRouter()
     config = LLMConfig(model=MODEL, temperature=0.5, max_tokens=100, extra={"mock_response": ANSWER})
     scope = traced_llm("benchmark", tags=TAGS)
@@ -158,14 +159,13 @@ def measure_calls() -> dict[str, Added]:
         router.complete(MESSAGES, config, tags=TAGS)
         use(unlimited)
 
-    variants = {
+    return {
         HAND_WRITTEN: lambda: floor.around(bare),
         "LLMRouter.complete": lambda: router.complete(MESSAGES, config, tags=TAGS),
         "the same, with three budgets in memory": with_budgets,
         "litellm.completion in a traced_llm scope": lambda: inside.run(bare),
         "the same, and the scope with its own span": with_scope,
     }
-    return pair_up(bare, variants, pairs=PAIRS)
 
 
 def measure_async_calls() -> dict[str, Added]:
@@ -215,7 +215,7 @@ class RecordedStream:
 def main() -> None:
     set_up()
     print("CPU time that one call adds to bare litellm.completion(mock_response=...): median of pairs [quartiles]")
-    calls = measure_calls() | measure_async_calls()
+    calls = pair_up(bare, variants(), pairs=PAIRS) | measure_async_calls()
     floor = calls[HAND_WRITTEN].median
     for name, cost in calls.items():
         spread = f"[{cost.low:.0f}, {cost.high:.0f}]"

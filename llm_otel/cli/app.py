@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from llm_otel.cli.budgets import budgets
+from llm_otel.cli.check import check
 from llm_otel.cli.demo import demo
 from llm_otel.cli.exporter import exporter
 from llm_otel.cli.models import models
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(budgets)
 app.command()(exporter)
+app.command()(check)
 app.command()(models)
 app.command()(price)
 

@@ -37,6 +37,16 @@ def default_directory() -> Path:
     return (Path(state) if state else Path.home() / ".local" / "state") / "llm_otel"
 
 
+def waiting(directory: Path) -> int:
+    """Count the settles in a directory, of all its journals, that their ledgers have not taken yet."""
+    count = 0
+    for path in directory.glob(f"*{_SUFFIX}"):
+        # It may be gone by now: its settles are through.
+        with suppress(OSError), path.open("rb") as file:
+            count += sum(1 for _ in file)
+    return count
+
+
 class Journal:
     """The settles of one process for one ledger, in their order. Thread-safe."""
 

@@ -1,0 +1,1 @@
+"""What `llm-otel check` looks at, one module for each thing that can be wrong in a deployment."""

@@ -1,0 +1,36 @@
+"""Whether the configuration can be read, and where it comes from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llm_otel.cli.checks.finding import Finding, State
+from llm_otel.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from llm_otel.budgets.budget import Budget
+    from llm_otel.clock import Clock
+    from llm_otel.config import Settings
+
+_ABOUT = "settings"
+
+
+def look_at_settings(
+    arguments: dict[str, object], config_file: Path | None, clock: Clock
+) -> tuple[Finding, Settings | None, tuple[Budget, ...]]:
+    """Read the configuration as services do; return what there is of it too."""
+    from llm_otel.budget_files import BudgetFiles
+    from llm_otel.config import CONFIG_FILE_ENV, ENV_PREFIX, budget_paths, load_settings
+
+    try:
+        settings = load_settings(arguments, config_file)
+        files = BudgetFiles((), budget_paths(settings, config_file), check=lambda _: None, clock=clock)
+    except ConfigurationError as exc:
+        return Finding(State.FAILED, _ABOUT, str(exc), "mend it: a service with it does not start"), None, ()
+    path = config_file or os.environ.get(CONFIG_FILE_ENV)
+    variables = sorted(name for name in os.environ if name.startswith(ENV_PREFIX) and os.environ[name])
+    sources = [*([str(path)] if path else []), *variables]
+    said = f"can be used; set by {', '.join(sources)}" if sources else "can be used; all are the defaults"
+    return Finding(State.OK, _ABOUT, said), settings, files.current().budgets

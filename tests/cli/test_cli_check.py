@@ -1,0 +1,223 @@
+"""`llm-otel check`: what it finds of a deployment, and what it says to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_otel.budgets.ledger import Settlement
+from llm_otel.budgets.matching import BudgetSet
+from llm_otel.cli.checks.finding import State
+from llm_otel.cli.checks.packages import look_at_litellm, look_at_prices
+from llm_otel.enforcement.journal import Journal
+
+DAY_S = 86_400
+NOBODY = "redis://127.0.0.1:1/0"
+SERVED = 'llm_otel_requests_total{outcome="success"} 3.0\nllm_otel_build_info{version="1"} 1.0\n'
+
+
+@pytest.fixture
+def found(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, dict[str, str]]]:
+    """`found(*options)` returns what was said of each thing that was looked at; no journal is anybody's."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def found(*options: str, exit_code: int = 0) -> dict[str, dict[str, str]]:
+        finished = run("check", "--json", *options)
+        assert (exit_code, "") == (finished.exit_code, finished.stderr)
+        return {each["about"]: each for each in json.loads(finished.stdout)}
+
+    return found
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[str], str]]:
+    """`serve(page)` returns an address where it is served."""
+    servers: list[HTTPServer] = []
+
+    def serve(page: str) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # the name that http.server calls
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(page.encode())
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        servers.append(HTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/metrics"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_deployment_that_is_fit_passes(found, ledger, budgets_file, serve):
+    """Every part is looked at, and nothing is to be done."""
+    findings = found("--ledger", ledger, "--budgets-file", str(budgets_file), "--metrics-url", serve(SERVED))
+
+    assert {"settings", "budgets", "ledger", "journal", "metrics", "litellm", "prices"} <= findings.keys()
+    assert [] == [each for each in findings.values() if each["state"] not in (State.OK, State.NOTE)]
+    assert "3 in force, 2 of them hard: company, team, user" == findings["budgets"]["said"]
+    assert findings["ledger"]["said"].startswith(f"{ledger} answered in ")
+
+
+def test_a_terminal_gets_a_line_for_each_part_and_one_for_what_to_do(run, ledger, budgets_file):
+    """As wide as it is: paths and addresses are for copying."""
+    lines = run("check", "--ledger", ledger, "--budgets-file", str(budgets_file)).stdout.splitlines()
+
+    assert "ok    budgets   3 in force, 2 of them hard: company, team, user" in lines
+    assert "note  metrics   not asked for" in lines
+    assert "                → --metrics-url http://host:port/metrics scrapes a service" in lines
+
+
+def test_settings_that_cannot_be_used_fail(found, monkeypatch):
+    """With the name of the variable; what needs no settings is looked at all the same."""
+    monkeypatch.setenv("LLM_OTEL_STRICT", "perhaps")
+
+    findings = found(exit_code=1)
+
+    assert State.FAILED == findings["settings"]["state"]
+    assert findings["settings"]["said"].startswith("LLM_OTEL_STRICT='perhaps'")
+    assert "ledger" not in findings
+    assert State.OK == findings["litellm"]["state"]
+
+
+def test_it_says_where_settings_come_from(found, monkeypatch, tmp_path):
+    """Files and variables, by name; no values, which may be secret."""
+    path = tmp_path / "llm-otel.toml"
+    path.write_text('tag_labels = ["team"]\n')
+    monkeypatch.setenv("LLM_OTEL_DEFAULT_MAX_TOKENS", "100")
+
+    said = found("--config-file", str(path))["settings"]["said"]
+
+    assert f"can be used; set by {path}, LLM_OTEL_DEFAULT_MAX_TOKENS" == said
+
+
+def test_two_budgets_of_one_id_fail(found, budgets_file, tmp_path):
+    """Over all files, as in a service."""
+    config = tmp_path / "config.toml"
+    config.write_text(budgets_file.read_text())
+
+    findings = found("--config-file", str(config), "--budgets-file", str(budgets_file), exit_code=1)
+
+    assert "'company'" in findings["settings"]["said"]
+
+
+def test_budgets_in_memory_hold_one_process(found, budgets_file):
+    """A fleet would spend a multiple of them."""
+    finding = found("--budgets-file", str(budgets_file))["budgets"]
+
+    assert State.WARNING == finding["state"]
+    assert "redis://" in finding["to_do"]
+
+
+def test_a_ledger_that_nobody_answers_for_fails(found):
+    """It is said what happens meanwhile, and no password is shown."""
+    finding = found("--ledger", NOBODY.replace("//", "//:hush@"), exit_code=1)["ledger"]
+
+    assert State.FAILED == finding["state"]
+    assert "hush" not in finding["said"]
+    assert "hard budgets deny" in finding["to_do"]
+
+
+def test_an_address_that_is_none_fails(found):
+    """With those that are."""
+    assert "sqlite:///" in found("--ledger", "mysql://db", exit_code=1)["ledger"]["said"]
+
+
+def test_looking_makes_no_ledger(found, tmp_path):
+    """A file of a name misspelt would pass for a budget that nobody has touched."""
+    path = tmp_path / "spend.db"
+
+    finding = found("--ledger", f"sqlite:///{path}")["ledger"]
+
+    assert State.NOTE == finding["state"]
+    assert not path.exists()
+
+
+def test_a_ledger_that_cannot_be_made_fails(found, tmp_path, monkeypatch):
+    """Before a service finds out that it may not write there."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    assert State.FAILED == found("--ledger", f"sqlite:///{tmp_path}/spend.db", exit_code=1)["ledger"]["state"]
+
+
+def test_a_ledger_in_no_directory_fails(found, tmp_path):
+    """It is not made on the way either."""
+    finding = found("--ledger", f"sqlite:///{tmp_path}/none/spend.db", exit_code=1)["ledger"]
+
+    assert "make the directory" in finding["to_do"].split(",")[0]
+
+
+def test_settles_that_wait_are_counted(found, tmp_path, budgets_file):
+    """Of every ledger: one of them may never come back under that name."""
+    from llm_otel.budget_files import read_budgets
+
+    lines = BudgetSet(read_budgets(budgets_file)).match({}, provider="openai", model="m", now_s=0).lines
+    journal = Journal(NOBODY, tmp_path / "state" / "llm_otel")
+    settlement = Settlement("a", 1, lines)
+    journal.add(settlement)
+    journal.add(replace(settlement, id="b"))
+
+    finding = found()["journal"]
+    journal.forget()
+
+    assert State.WARNING == finding["state"]
+    assert finding["said"].startswith("2 settles in ")
+
+
+@pytest.mark.parametrize(
+    ("page", "state"),
+    [(SERVED, State.OK), ("llm_otel_build_info 1.0\n", State.NOTE), ("python_info 1.0\n", State.FAILED)],
+)
+def test_a_service_is_scraped(found, serve, page, state):
+    """One that has made no call yet is told from one that serves another registry."""
+    finding = found("--metrics-url", serve(page), exit_code=int(state is State.FAILED))["metrics"]
+
+    assert state == finding["state"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/metrics", "localhost:9464/metrics", "file:///etc/passwd"])
+def test_what_cannot_be_scraped_fails(found, url):
+    """And no file is read."""
+    finding = found("--metrics-url", url, exit_code=1)["metrics"]
+
+    assert State.FAILED == finding["state"]
+    assert url in finding["said"]
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "said"),
+    [
+        ("1.105.3", State.OK, "1.105.3, with llm-otel"),
+        ("1.82.7", State.FAILED, "compromised"),
+        ("1.84.0", State.FAILED, "not among the releases"),
+        ("1.106.2", State.FAILED, "not among the releases"),
+        ("unknown", State.WARNING, "cannot be read"),
+    ],
+)
+def test_litellms_release_is_judged(version, state, said):
+    """By what the tests ran on; one that steals credentials is called that."""
+    finding = look_at_litellm(version)
+
+    assert state == finding.state
+    assert said in finding.said
+
+
+@pytest.mark.parametrize(
+    ("age_s", "state"), [(None, State.WARNING), (3.5 * DAY_S, State.OK), (61 * DAY_S, State.WARNING)]
+)
+def test_prices_grow_stale(age_s, state):
+    """After two months a bill and these figures part."""
+    assert state == look_at_prices(age_s).state
