@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer; everything else is installed into .venv, from hashed locks.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest lint format bench bench-peers lock clean
+.PHONY: help demo test test-oldest lint format bench bench-peers dashboards tools collector prometheus compose lock clean
 
 BIN := .venv/bin
 INSTALL := sh scripts/install
@@ -33,6 +33,20 @@ bench: .venv/.dev ## Measure the overhead (quiet machine, please)
 
 bench-peers: .venv-peers/.peers ## Measure the same beside OpenInference, OpenLLMetry, OpenLIT and LiteLLM's own callback
 	@.venv-peers/bin/python -m benchmarks.peers
+
+dashboards: .venv/.dev ## Write grafana/dashboards anew, from grafana/src
+	@$(BIN)/python -m grafana.src
+
+tools: collector prometheus compose ## Build everything below that tests run (needs Go)
+
+collector: ## Build the OpenTelemetry Collector that tests run, into .tools (needs Go; about five minutes the first time)
+	@sh scripts/get-collector
+
+prometheus: ## Build the Prometheus and Alertmanager that tests run, into .tools (needs Go; about eight minutes the first time)
+	@sh scripts/get-prometheus
+
+compose: ## Build the Docker Compose that reads docker-compose.yml in tests, into .tools (needs Go)
+	@sh scripts/get-compose
 
 lock: .venv/.dev ## Resolve requirements/*.txt anew (UPGRADE=--upgrade takes newer releases)
 	@sh scripts/lock $(UPGRADE)

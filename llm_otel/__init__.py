@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         UnknownModelError,
         UnknownProviderError,
     )
+    from llm_otel.instrumenting import instrument, uninstrument
     from llm_otel.models.entry import ModelCapability
     from llm_otel.models.info import ModelInfo
     from llm_otel.models.lookup import get_cheapest_model, get_model_info, list_models, register_model
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from llm_otel.router import LLMRouter
     from llm_otel.router_streams import AsyncLLMStream, LLMStream
     from llm_otel.routing.decision import Candidate, RouteDecision
-    from llm_otel.traced import traced_llm
+    from llm_otel.traced import Trace, carry, current_trace, record, traced_llm
     from llm_otel.types import LLMChunk, LLMConfig, LLMResponse, UsageStats
     from llm_otel.wiring import configure, metrics_registry, runtime, tracker
 
@@ -44,6 +45,7 @@ _HOMES = {
         "UnknownModelError",
         "UnknownProviderError",
     ),
+    "instrumenting": ("instrument", "uninstrument"),
     "models.entry": ("ModelCapability",),
     "models.info": ("ModelInfo",),
     "models.lookup": ("get_cheapest_model", "get_model_info", "list_models", "register_model"),
@@ -52,7 +54,7 @@ _HOMES = {
     "router": ("LLMRouter",),
     "router_streams": ("AsyncLLMStream", "LLMStream"),
     "routing.decision": ("Candidate", "RouteDecision"),
-    "traced": ("traced_llm",),
+    "traced": ("Trace", "carry", "current_trace", "record", "traced_llm"),
     "types": ("LLMChunk", "LLMConfig", "LLMResponse", "UsageStats"),
     "wiring": ("configure", "metrics_registry", "runtime", "tracker"),
 }
@@ -77,20 +79,26 @@ __all__ = [
     "ModelInfo",
     "ProviderError",
     "RouteDecision",
+    "Trace",
     "UnknownModelError",
     "UnknownProviderError",
     "UsageStats",
     "UsageTracker",
     "__version__",
+    "carry",
     "configure",
+    "current_trace",
     "get_cheapest_model",
     "get_model_info",
+    "instrument",
     "list_models",
     "metrics_registry",
+    "record",
     "register_model",
     "runtime",
     "traced_llm",
     "tracker",
+    "uninstrument",
 ]
 
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from llm_otel import made
+from llm_otel.baggage import Baggage, tags_around
 from llm_otel.budget_files import BudgetFiles
-from llm_otel.call import NO_TAGS, Answer
 from llm_otel.clock import Clock, SystemClock, to_datetime
+from llm_otel.config import OTLP, Settings
+from llm_otel.content import ContentCapture, Wishes
 from llm_otel.enforcement.enforcer import Enforcer, Means
 from llm_otel.enforcement.ids import HoldIds
 from llm_otel.enforcement.journal import Journal
 from llm_otel.errors import ConfigurationError
 from llm_otel.models.resolve import resolve_model
 from llm_otel.money import format_usd
-from llm_otel.open_call import OpenCall
-from llm_otel.plan import Instruments, Plan
+from llm_otel.plan import Instruments
 from llm_otel.pricing.book import PriceBook
 from llm_otel.providers.exact import exact_input
 from llm_otel.providers.reader import LiteLLMReader
-from llm_otel.providers.reading import answer_of, get
-from llm_otel.providers.requests import reference_of, request_of
 from llm_otel.recorders import registries
+from llm_otel.recorders.events import EventRecorder
+from llm_otel.recorders.genai_metrics import EndedWorkflow, GenAIMetrics, Generation
 from llm_otel.recorders.prometheus import PrometheusRecorder
 from llm_otel.recorders.tracker import UsageTracker
 from llm_otel.recording import Guard
@@ -38,12 +40,28 @@ if TYPE_CHECKING:
     from llm_otel.budgets.budget import Budget
     from llm_otel.budgets.ledger import Store
     from llm_otel.budgets.reports import BudgetAlert
-    from llm_otel.config import Settings
+    from llm_otel.call import TraceRef
+    from llm_otel.made import Times, Told
+    from llm_otel.providers.texts import Redact
     from llm_otel.recorders.base import Recorder
     from llm_otel.scope import Scope
 
 _logger = logging.getLogger("llm_otel")
-_PARTS = ("answer", "budgets", "ledger", "on_budget_alert", "price", "scope", "span", "stream", "tracker", "usage")
+_PARTS = (
+    "answer",
+    "budgets",
+    "content",
+    "events",
+    "genai_metrics",
+    "ledger",
+    "on_budget_alert",
+    "price",
+    "scope",
+    "span",
+    "stream",
+    "tracker",
+    "usage",
+)
 """Parts whose failures are counted, beside the metrics' own."""
 
 
@@ -57,6 +75,7 @@ class Runtime:
         budgets: Iterable[Budget] = (),
         budget_paths: Iterable[Path] = (),
         on_budget_alert: Callable[[BudgetAlert], None] | None = None,
+        redact: Redact | None = None,
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -67,20 +86,18 @@ class Runtime:
                 used, or a budget cannot be kept there.
         """
         self.settings = settings
+        self._wishes = Wishes.of(os.environ)
+        self.baggage = Baggage(settings.baggage_tags) if settings.baggage_tags else None
         self._registry = registry
         self._logged: set[tuple[str, str]] = set()
         clock = clock or SystemClock()
         prices = PriceBook()
         guard = Guard(self.internal_error)
-        self._prometheus = PrometheusRecorder(
-            registry=registry,
-            tag_labels=settings.tag_labels,
-            recorders=_PARTS,
-            price_age_s=lambda: prices.price_age(to_datetime(clock.now_ns())),
-        )
+        self._prometheus = self._metrics(prices, clock)
         self.enforcer = self._enforcer(guard, prices, clock, budgets, budget_paths, on_budget_alert)
         self.tracker = UsageTracker(ledger=self.enforcer.statuses)
-        recorders: tuple[Recorder, ...] = (self._prometheus, self.tracker)
+        self._genai_metrics = GenAIMetrics(Generation(settings.genai_metrics), self.internal_error)
+        recorders: tuple[Recorder, ...] = (self._prometheus, self._genai_metrics, self.tracker)
         if self.enforcer.budgets or budget_paths:
             of_budgets = self._prometheus.for_budgets(lambda: self.enforcer.budgets.budgets, self.enforcer.statuses)
             recorders = (*recorders, of_budgets)
@@ -92,6 +109,34 @@ class Runtime:
             guard=guard,
             chance=random.random,
             enforcer=self.enforcer,
+            times_every_chunk=lambda: self._genai_metrics.is_recording,
+            content=self._content(redact),
+            events=EventRecorder(emits_details=self._wishes.emits_details) if self._wishes.emits_exceptions else None,
+        )
+
+    def _content(self, redact: Redact | None) -> ContentCapture | None:
+        if redact is not None and not callable(redact):
+            raise ConfigurationError("redact", redact, "a function that takes a text and returns what may be recorded")
+        if not (self._wishes.on_spans or self._wishes.on_events):
+            return None
+        return ContentCapture(
+            self._wishes,
+            redact=redact,
+            max_length=self.settings.content_max_length,
+            has_listener=EventRecorder.has_listener,
+        )
+
+    def _metrics(self, prices: PriceBook, clock: Clock) -> PrometheusRecorder:
+        is_pushed = self.settings.metrics_export == OTLP
+        if is_pushed and self._registry is not None:
+            allowed = f"none: with metrics_export={OTLP!r} the metrics stand in no registry"
+            raise ConfigurationError("registry", self._registry, allowed)
+        return PrometheusRecorder(
+            registry=self._registry,
+            is_pushed=is_pushed,
+            tag_labels=self.settings.tag_labels,
+            recorders=_PARTS,
+            price_age_s=lambda: prices.price_age(to_datetime(clock.now_ns())),
         )
 
     def _enforcer(
@@ -132,8 +177,19 @@ class Runtime:
         self.instruments.prices.warm_up(to_datetime(self.instruments.clock.now_ns()))
 
     def metrics_registry(self) -> CollectorRegistry:
-        """Return the registry to serve to Prometheus; under several worker processes, one that adds them up."""
+        """Return the registry to serve to Prometheus; under several worker processes, one that adds them up.
+
+        Raises:
+            ConfigurationError: The metrics leave over OTLP: there is nothing to serve.
+        """
+        if self.settings.metrics_export == OTLP:
+            allowed = "'prometheus', to have something to serve: the metrics leave by OpenTelemetry's MeterProvider"
+            raise ConfigurationError("metrics_export", OTLP, allowed)
         return registries.serving_registry(self._registry)
+
+    def scope_ended(self, name: str, duration_s: float, error_type: str | None, trace: TraceRef) -> None:
+        """Take note of the end of a scope, for the metrics of the conventions."""
+        self._genai_metrics.workflow_ended(EndedWorkflow(name, duration_s, error_type, trace))
 
     def internal_error(self, where: str, error: Exception) -> None:
         """Count and log a failure of the library itself, once for each kind; raise it in strict mode."""
@@ -147,21 +203,15 @@ class Runtime:
 
     def record_response(self, response: object, *, scope: Scope, started_ns: int, duration_s: float) -> None:
         """Record a completion that was made without us, from the response that a traced function returned."""
-        hidden = get(response, "_hidden_params")
-        arguments: dict[str, Any] = {
-            "model": get(response, "model"),
-            "custom_llm_provider": get(hidden, "custom_llm_provider"),
-        }
-        ref = reference_of(arguments)
-        now_s = self.instruments.clock.monotonic()
-        call = OpenCall(
-            self.instruments,
-            Plan(request=request_of(arguments, ref, tags=scope.tags or NO_TAGS), scope=scope),
-            started=(started_ns, now_s - duration_s),
-        )
-        call.made_without_leave()
-        call.begin_attempt()
-        call.succeeded(call.guarded("answer", answer_of, response) or Answer())
+        made.record_returned(self.instruments, response, scope=scope, started_ns=started_ns, duration_s=duration_s)
+
+    def record_made(self, told: Told, *, scope: Scope | None, since: Times | None) -> None:
+        """Record a call that was made without us, from what its maker says of it.
+
+        Raises:
+            ConfigurationError: What was said is not usable, or not enough.
+        """
+        made.record(self.instruments, told, scope=scope, around=tags_around(scope, self.baggage), since=since)
 
 
 def _check_kept(budget: Budget, store: Store) -> None:

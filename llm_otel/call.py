@@ -64,7 +64,10 @@ class CallRequest:
         parameters: What shapes the answer, as the caller gave it, by its span attribute.
         service_tier: The one asked for, which has prices of its own.
         tags: Who and what the call is for; the scope's tags are merged in already.
-        messages: The conversation. Counted when the provider reports no usage; recorded nowhere.
+        conversation_id: The conversation that it belongs to, where the application named one; `OpenCall` writes it in.
+        messages: What was sent: the conversation, a prompt, the input of embeddings or of a response. Counted when the
+            provider reports no usage; recorded only where somebody asks for it.
+        instructions: What goes before it (`instructions` of responses).
     """
 
     operation: str
@@ -76,9 +79,11 @@ class CallRequest:
     parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
     service_tier: str | None = None
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+    conversation_id: str | None = None
     server_address: str | None = None
     server_port: int | None = None
     messages: Any = field(default=None, repr=False, compare=False)
+    instructions: Any = field(default=None, repr=False, compare=False)
     tools: Any = field(default=None, repr=False, compare=False)
 
 
@@ -109,6 +114,8 @@ class Answer:
         usage: As reported; `None` where the provider reported nothing.
         text: The output received, for counting when there is no usage; recorded nowhere.
         is_cache_hit: Answered from LiteLLM's own response cache: it cost nothing.
+        error_type: Why the provider failed, where it said so in an answer; `None` if it did not.
+        dimensions: The length of the vectors; `None` where they are none.
     """
 
     usage: Usage | None = None
@@ -117,6 +124,8 @@ class Answer:
     finish_reasons: tuple[str, ...] = ()
     service_tier: str | None = None
     is_cache_hit: bool = False
+    error_type: str | None = None
+    dimensions: int | None = None
     text: str = field(default="", repr=False)
 
 
@@ -216,6 +225,7 @@ class CallRecord:
         started_ns: Wall time of the start, nanoseconds since the epoch.
         duration_s: What the caller waited, monotonic; the span's duration is the same.
         time_to_first_chunk_s: From the start to the first generated content; streams only.
+        later_chunks_s: From the start to each further piece of content; kept only where a metric wants it.
         answer: What the last attempt brought.
         usage: Summed over the attempts; `None` if there is none at all.
         cost_nano: nano-USD, summed over the attempts; `None` as soon as one of them is unpriced.
@@ -235,6 +245,7 @@ class CallRecord:
     cost_nano: int | None
     trace: TraceRef | None = None
     refusal: Refusal | None = None
+    later_chunks_s: tuple[float, ...] = ()
 
     @property
     def is_unpriced(self) -> bool:

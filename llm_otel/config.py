@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from llm_otel.baggage import check_names
 from llm_otel.budget_files import TABLE
+from llm_otel.content import MAX_LENGTH as CONTENT_MAX_LENGTH
 from llm_otel.enforcement.enforcer import DEFAULT_MAX_TOKENS
 from llm_otel.errors import ConfigurationError
 from llm_otel.stores.opening import MEMORY
@@ -21,6 +23,9 @@ from llm_otel.stores.opening import MEMORY
 ENV_PREFIX = "LLM_OTEL_"
 CONFIG_FILE_ENV = f"{ENV_PREFIX}CONFIG_FILE"
 DEFAULT_TAG_LABELS = ("team", "feature")
+
+OTLP = "otlp"
+"""The value of `metrics_export` by which our metrics are pushed."""
 
 TagLabels = tuple[str, ...] | dict[str, tuple[str, ...] | int]
 
@@ -35,6 +40,8 @@ class Settings(BaseSettings):
 
     In the environment: names with commas between.
     """
+    baggage_tags: Annotated[tuple[str, ...], NoDecode] = ()
+    """Tags that cross to other services and back, in W3C baggage. In the environment: names with commas between."""
     ledger: str = Field(default=MEMORY, repr=False)
     """Where budgets are kept: `memory://`, `sqlite:///spend.db`, `redis://host:6379/0`. It may hold a password."""
     journal: Path | None = None
@@ -45,15 +52,32 @@ class Settings(BaseSettings):
     """The output limit that is sent where a hard budget needs one and the caller gave none."""
     auto_instrument: bool = True
     """Whether plain `litellm.completion` calls inside a `traced_llm` scope are traced too."""
+    metrics_export: Literal["prometheus", "otlp"] = "prometheus"
+    """The one route by which the library's own metrics leave: scraped by Prometheus, or pushed by OpenTelemetry."""
+    genai_metrics: Literal["latest", "legacy", "both"] = "latest"
+    """The names under which the metrics of the GenAI conventions are recorded: today's, those of v1.41, or both."""
+    content_max_length: int = Field(default=CONTENT_MAX_LENGTH, ge=1, le=1_000_000)
+    """Characters of one text that are recorded where the content of calls is; of a whole attribute, 8 times as many."""
     warm_up: bool = False
     """Whether LiteLLM is imported ahead of the first call, in the background."""
+    service_name: str | None = None
+    """`service.name` of the providers that are set up here; `OTEL_SERVICE_NAME` says it too."""
+    environment: str | None = None
+    """`deployment.environment.name` of them, as `production`."""
+    otlp: bool | None = None
+    """Whether to set up OTLP for signals that have no provider; by the `OTEL_*` variables if it is not said."""
     strict: bool = False
     """Whether failures of the library's own recorders are raised instead of counted: for tests."""
 
-    @field_validator("tag_labels", mode="before")
+    @field_validator("tag_labels", "baggage_tags", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("baggage_tags")
+    @classmethod
+    def _keys(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return check_names(names)
 
     @classmethod
     def settings_customise_sources(
@@ -119,6 +143,6 @@ def _named(
     else:
         where = f"{name} (in {path})"
     is_unknown = first["type"] == "extra_forbidden"
-    allowed = f"one of {', '.join(Settings.model_fields)}" if is_unknown else first["msg"]
+    allowed = f"one of {', '.join(Settings.model_fields)}" if is_unknown else first["msg"].removeprefix("Value error, ")
     # A ledger's address may hold a password, and what nobody knows may be a ledger misspelt.
     return ConfigurationError(where, None if is_unknown or name == "ledger" else first["input"], allowed)

@@ -49,6 +49,7 @@ class Call:
     __slots__ = (
         "_attempts",
         "_is_over",
+        "_later_chunks",
         "_lock",
         "first_chunk_s",
         "request",
@@ -64,6 +65,7 @@ class Call:
         self.running: RunningAttempt | None = None
         self.first_chunk_s: float | None = None
         self._attempts: list[AttemptRecord] = []
+        self._later_chunks: list[float] = []
         self._lock = threading.Lock()
         self._is_over = False
 
@@ -123,9 +125,11 @@ class Call:
         )
 
     def note_chunk(self, now_s: float) -> None:
-        """Note generated content; only the first counts."""
+        """Note generated content."""
         if self.first_chunk_s is None:
             self.first_chunk_s = now_s
+        else:
+            self._later_chunks.append(now_s)
 
     def claim_end(self) -> bool:
         """Return True to the first who asks, and to nobody after: the winner ends the call."""
@@ -160,6 +164,7 @@ class Call:
             cost_nano=cost_nano,
             trace=trace,
             refusal=refusal,
+            later_chunks_s=tuple(each - self.started_s for each in self._later_chunks) if self._later_chunks else (),
         )
 
 

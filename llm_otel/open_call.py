@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from llm_otel import semconv, tracing
+from llm_otel import genai_util, semconv, tracing
 from llm_otel.budgets.matching import NOTHING
 from llm_otel.budgets.reports import alert_of
 from llm_otel.call import Answer, Charge, Failure, Held, Outcome, Refusal
 from llm_otel.clock import to_datetime
+from llm_otel.content import NOTHING_SAID, SILENCE
 from llm_otel.enforcement.purse import Purse
 from llm_otel.lifecycle import Call
 from llm_otel.pricing.rate import CostBreakdown
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from llm_otel.budgets.ledger import Crossing
     from llm_otel.budgets.matching import Matched
     from llm_otel.call import CallRecord, CallRequest
+    from llm_otel.content import CallContent, Said, Silence
     from llm_otel.enforcement.admission import Admission
     from llm_otel.enforcement.offers import Offer
     from llm_otel.enforcement.steps import Step
@@ -50,7 +53,7 @@ FREE_FROM_CACHE = CostBreakdown(
 class OpenCall:
     """One call between its opening and its end. Any thread may end it; the first end wins."""
 
-    __slots__ = ("_call", "_deadline_s", "_instruments", "_plan", "_purse", "_span", "may_block", "offer")
+    __slots__ = ("_call", "_deadline_s", "_instruments", "_plan", "_purse", "_span", "content", "may_block", "offer")
 
     def __init__(
         self,
@@ -73,11 +76,12 @@ class OpenCall:
         self._purse: Purse | None = None
         self.offer: Offer | None = None
         self._instruments = instruments
-        self._plan = plan
+        self._plan = plan = _in_conversation(plan)
         started_ns, started_s = started or (clock.now_ns(), clock.monotonic())
         self._call = Call(plan.request, started_ns=started_ns, started_s=started_s)
         self._deadline_s = None if plan.timeout_s is None else self._call.started_s + plan.timeout_s
         self._span: Span | None = None
+        self.content: CallContent | Silence = SILENCE
         record_now(self._announce)
 
     def _announce(self) -> None:
@@ -85,6 +89,8 @@ class OpenCall:
         self._span = guard.call("span", span_recorder.start, request, self._call.started_ns)
         for recorder in self._instruments.recorders:
             guard.call(recorder.name, recorder.opened, request)
+        if self._instruments.content is not None:
+            self.content = guard.call("content", self._instruments.content.opened, request, self._span) or SILENCE
 
     @property
     def request(self) -> CallRequest:
@@ -109,8 +115,10 @@ class OpenCall:
         return self._purse is not None and self._purse.admission is not None
 
     def current_span(self) -> AbstractContextManager[None]:
-        """Make the call's span the current one, so that what happens underneath nests."""
-        return nullcontext() if self._span is None else tracing.Current(self._span)
+        """Make the call's span the current one: what happens underneath nests, and is not counted there once more."""
+        if self._span is None:
+            return nullcontext()
+        return tracing.Current(self._span, self.guarded("span", genai_util.mark, self.request.operation))
 
     def guarded(self, where: str, function: Callable[..., T], /, *args: Any) -> T | None:
         """Call a part of ours that must not break the caller's completion."""
@@ -134,10 +142,12 @@ class OpenCall:
             at=to_datetime(self._call.started_ns),
             left_s=self.left_s,
             may_change_model=plan.may_change_model,
+            shape=plan.shape,
         )
 
     def made_without_leave(self) -> None:
-        """Note that the request is through already: its cost is booked, whatever the budgets say."""
+        """Note that the only request went out at the start and is through: it is booked, whatever the budgets say."""
+        self._call.begin_attempt(now_s=self._call.started_s)
         if (purse := self._open_purse()) is not None:
             at, now_s = to_datetime(self._call.started_ns), self._instruments.clock.monotonic()
             purse.take_unasked(self._plan.request, at=at, now_s=now_s)
@@ -176,15 +186,25 @@ class OpenCall:
         other = (offer.asked.provider, offer.asked.model) if offer is not None and offer.is_downgraded else None
         return self._call.begin_attempt(now_s=self._instruments.clock.monotonic(), model=other)
 
+    def served_by(self, provider: str, model: str) -> None:
+        """Note that another model answers than the one that was asked: its price holds."""
+        running = self._call.running
+        if running is not None:
+            running.provider, running.model = provider, model
+
     def lives(self) -> None:
         """Note that the provider still answers."""
         if self._purse is not None:
             self._purse.lives(self._instruments.clock.monotonic())
 
+    @property
+    def times_every_chunk(self) -> bool:
+        """Whether somebody wants to know when each chunk came, and not just the first."""
+        return self._instruments.times_every_chunk()
+
     def note_content(self) -> None:
         """Note that generated content arrived."""
-        if self._call.first_chunk_s is None:
-            self._call.note_chunk(self._instruments.clock.monotonic())
+        self._call.note_chunk(self._instruments.clock.monotonic())
 
     def failed(self, error: BaseException, handled: BaseException | None = None) -> float:
         """Note that the running attempt raised, from within the `except` block. Return the pause before the next one.
@@ -220,6 +240,12 @@ class OpenCall:
     def succeeded(self, answer: Answer) -> CallRecord | None:
         """End it well."""
         return self._end(Outcome.CACHED if answer.is_cache_hit else Outcome.SUCCESS, answer, None)
+
+    def answered(self, answer: Answer) -> CallRecord | None:
+        """End it as the answer says: the provider may tell there that it failed."""
+        if answer.error_type is not None:
+            return self.truncated(answer.error_type, answer)
+        return self.succeeded(answer)
 
     def broken(self, error: BaseException, answer: Answer, *, has_begun: bool) -> CallRecord | None:
         """End a stream that raised; `answer` is what came before. It has begun once a chunk has come.
@@ -336,13 +362,24 @@ class OpenCall:
         )
 
     def _publish(self, record: CallRecord) -> None:
-        guard, scope = self._instruments.guard, self._plan.scope
+        guard, scope, events = self._instruments.guard, self._plan.scope, self._instruments.events
+        content, self.content = self.content, SILENCE
+        said: Said = guard.call("content", content.end) or NOTHING_SAID
         if scope is not None:
             scope.add(record)
         if self._span is not None:
-            guard.call("span", span_recorder.finish, self._span, record)
+            guard.call("span", span_recorder.finish, self._span, record, said.on_span)
+        if events is not None:
+            guard.call("events", events.closed, record, said.on_event, self._span)
         for recorder in self._instruments.recorders:
             guard.call(recorder.name, recorder.closed, record)
+
+
+def _in_conversation(plan: Plan) -> Plan:
+    """Return the plan with the conversation of its scope: written in here, so that no entrance can forget it."""
+    if plan.scope is None or plan.scope.conversation_id is None:
+        return plan
+    return replace(plan, request=replace(plan.request, conversation_id=plan.scope.conversation_id))
 
 
 def _billed(failure: Failure) -> Failure:

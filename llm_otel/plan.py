@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from llm_otel.budgets.shapes import CHAT, Shape
 from llm_otel.routing.retry import NO_RETRY, RetryPolicy
 from llm_otel.values import value
 
 if TYPE_CHECKING:
     from llm_otel.call import CallRecord, CallRequest, Failure
     from llm_otel.clock import Clock
+    from llm_otel.content import ContentCapture
     from llm_otel.enforcement.enforcer import Enforcer
     from llm_otel.pricing.book import PriceBook
     from llm_otel.recorders.base import Recorder
+    from llm_otel.recorders.events import EventRecorder
     from llm_otel.recording import Guard
     from llm_otel.scope import Scope
     from llm_otel.usage import Usage
@@ -41,6 +44,12 @@ class Instruments:
     guard: Guard
     chance: Callable[[], float]
     enforcer: Enforcer | None = None
+    content: ContentCapture | None = None
+    """Records what is said in calls; `None`, the default, where nobody asked for it."""
+    events: EventRecorder | None = None
+    """Emits log records for calls; `None` where they were turned off."""
+    times_every_chunk: Callable[[], bool] = bool
+    """Asked once for each stream: whether a metric wants to know when each of its chunks came. `bool` says no."""
 
 
 @value
@@ -48,7 +57,8 @@ class Plan:
     """What is to be done, and how patiently.
 
     Attributes:
-        arguments: Those of `litellm.completion`: what the estimate is made from.
+        arguments: Those of LiteLLM's function: what the estimate is made from.
+        shape: Where they say what the request may use.
         may_change_model: Whether a budget may have a cheaper model taken.
         timeout_s: One deadline over all attempts and pauses, to the answer or to the first chunk; `None` for none.
         to_error: Makes the error that the caller sees from the record of the failed call; `None` leaves the
@@ -57,6 +67,7 @@ class Plan:
 
     request: CallRequest
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    shape: Shape = CHAT
     may_change_model: bool = False
     scope: Scope | None = None
     retry: RetryPolicy = NO_RETRY

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llm_otel import drive
+from llm_otel.baggage import tags_around
+from llm_otel.budgets.shapes import CHAT
 from llm_otel.call import Answer
 from llm_otel.errors import ConfigurationError, ProviderError
 from llm_otel.plan import Plan
@@ -90,12 +92,12 @@ class LLMRouter:
         requests.check_messages(messages)
         template = requests.template_of(config)
         arguments = requests.arguments_for(template, messages, is_streaming=is_streaming)
-        scope = current_scope.get()
-        own_tags = parse_tags(tags)
+        scope, own_tags, made = current_scope.get(), parse_tags(tags), runtime()
+        around = tags_around(scope, made.baggage)
         request = requests.request_of(
             arguments,
             template.ref,
-            tags={**scope.tags, **own_tags} if scope is not None else own_tags,
+            tags={**around, **own_tags} if around else own_tags,
             parameters=template.parameters,
         )
         plan = Plan(
@@ -107,7 +109,7 @@ class LLMRouter:
             timeout_s=config.timeout_s,
             to_error=provider_error,
         )
-        return Job(runtime().instruments, plan, template.ref, arguments, config)
+        return Job(made.instruments, plan, template.ref, arguments, config)
 
 
 class Job:
@@ -152,7 +154,7 @@ class Job:
         arguments = self._arguments
         if offer.is_downgraded:
             arguments, self._ref = requests.for_model(self._config, arguments, offer.asked.provider, offer.asked.model)
-        return arguments if offer.max_tokens is None else requests.with_output_limit(arguments, offer.max_tokens)
+        return arguments if offer.max_tokens is None else CHAT.limited_to(arguments, offer.max_tokens)
 
     def _silence_s(self, call: OpenCall) -> float:
         """Return the longest silence: HTTP clients know one limit for all waits, that for the first chunk included."""
@@ -162,6 +164,7 @@ class Job:
 
     def finish(self, call: OpenCall, raw: Any) -> LLMResponse:
         """End the call with a whole answer."""
+        call.content.came(raw)
         answer = call.guarded("answer", answer_of, raw) or Answer()
         record = call.succeeded(answer)
         assert record is not None, "nobody else ends a call that is not streamed"

@@ -1,7 +1,7 @@
 """What calls are for: tags and totals of the scope they are made in.
 
 A scope is opened by `traced_llm`. It is carried by a context variable, so it follows `await` and tasks, and threads
-that run in a copied context. Tags merge inward (an inner scope wins), totals sum outward.
+that run in a copied context (`llm_otel.carry`). Tags merge inward (an inner scope wins), totals sum outward.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _NOTHING = Totals()
 class Scope:
     """One run of a traced function or block. Thread-safe; readable while it runs and after it ended."""
 
-    __slots__ = ("_lock", "_totals", "name", "parent", "run_budgets", "tags")
+    __slots__ = ("_lock", "_totals", "conversation_id", "name", "parent", "run_budgets", "tags")
 
     def __init__(
         self,
@@ -84,14 +84,31 @@ class Scope:
         tags: Mapping[str, str] = NO_TAGS,
         parent: Scope | None = None,
         *,
+        received: Mapping[str, str] = NO_TAGS,
+        conversation_id: str | None = None,
         budget: Matched | None = None,
     ) -> None:
-        """Open a scope; `budget` is one for this run alone, beside those of the runs around it."""
+        """Open a scope.
+
+        Args:
+            name: What it is called.
+            tags: Its own; they go over those of its parent.
+            parent: The scope around it.
+            received: Tags that another service sent; all that are said in this process go over them.
+            conversation_id: The conversation that calls inside belong to; by default that of the parent.
+            budget: One for this run alone, beside those of the runs around it.
+        """
         self.name = name
         around = NOTHING if parent is None else parent.run_budgets
         self.run_budgets: Matched = around if budget is None else around.joined(budget)
         self.parent = parent
-        self.tags: Mapping[str, str] = MappingProxyType({**parent.tags, **tags}) if parent else tags
+        self.tags: Mapping[str, str] = tags
+        if received or parent is not None:
+            inherited = NO_TAGS if parent is None else parent.tags
+            self.tags = MappingProxyType({**received, **inherited, **tags})
+        self.conversation_id: str | None = conversation_id
+        if conversation_id is None and parent is not None:
+            self.conversation_id = parent.conversation_id
         self._totals = _NOTHING
         self._lock = threading.Lock()
 

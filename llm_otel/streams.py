@@ -22,6 +22,7 @@ from llm_otel.providers.reading import ChunkKind, ChunkReader
 if TYPE_CHECKING:
     from llm_otel.call import CallRecord
     from llm_otel.open_call import OpenCall
+    from llm_otel.providers.operations import StreamReader
 
 INCOMPLETE_STREAM = "IncompleteStream"
 """`error.type` of a stream that ended without an error, but before the model said that it was done."""
@@ -30,8 +31,14 @@ INCOMPLETE_STREAM = "IncompleteStream"
 class ProviderStream(Protocol):
     """What the driver asks of a provider's stream beside its chunks."""
 
+    def began(self) -> None:
+        """Note that the first chunk came."""
+
     def has_reported_usage(self) -> bool:
         """Tell whether the usage came from the provider."""
+
+    def is_cache_hit(self) -> bool:
+        """Tell whether it is a replay that nobody bills for."""
 
     def is_truncated(self) -> bool:
         """Tell, once the chunks are exhausted, whether the provider left without saying that it was done."""
@@ -40,31 +47,57 @@ class ProviderStream(Protocol):
 class StreamCourse:
     """What the chunks and the end of one stream mean for its call."""
 
-    __slots__ = ("_call", "_has_begun", "_has_content", "_hides_usage", "_is_held", "_source", "reader", "record")
+    __slots__ = (
+        "_call",
+        "_gatherer",
+        "_has_begun",
+        "_has_content",
+        "_hides_usage",
+        "_is_held",
+        "_source",
+        "_times_all",
+        "reader",
+        "record",
+    )
 
-    def __init__(self, call: OpenCall, source: ProviderStream, *, hides_usage: bool) -> None:
-        """Follow a stream whose caller did not ask for the usage chunk, where `hides_usage`."""
+    def __init__(
+        self, call: OpenCall, source: ProviderStream, *, hides_usage: bool, reader: StreamReader | None = None
+    ) -> None:
+        """Follow a stream.
+
+        Args:
+            call: Whose answer it is.
+            source: What knows the stream.
+            hides_usage: Whether the caller did not ask for the usage chunk.
+            reader: What reads its chunks; by default those of chat.
+        """
         self._call = call
-        self.reader = ChunkReader()
+        self.reader: StreamReader = ChunkReader() if reader is None else reader
         self._source = source
         self._hides_usage = hides_usage
         self._has_begun = False
         self._has_content = False
         self._is_held = call.is_held
+        self._times_all = call.times_every_chunk
+        self._gatherer = call.content.gather()
         self.record: CallRecord | None = None
 
     def received(self, chunk: Any) -> bool:
         """Note a chunk; return whether the caller is to see it."""
-        self._has_begun = True
+        if not self._has_begun:
+            self._has_begun = True
+            self._source.began()
         if self._is_held:
             self._call.lives()
+        if self._gatherer is not None:
+            self._call.guarded("content", self._gatherer.feed, chunk)
         try:
             kind = self.reader.feed(chunk)
         # Whatever a chunk holds: the caller gets it.
         except Exception as exc:  # noqa: BLE001
             self._call.note_internal_error("stream", exc)
             return True
-        if kind is ChunkKind.CONTENT and not self._has_content:
+        if kind is ChunkKind.CONTENT and (self._times_all or not self._has_content):
             self._has_content = True
             self._call.note_content()
         return not (kind is ChunkKind.USAGE_ONLY and self._hides_usage)
@@ -76,7 +109,7 @@ class StreamCourse:
             answer = replace(self.reader.answer(has_reported_usage=False), finish_reasons=())
             self._ended(self._call.truncated(INCOMPLETE_STREAM, answer))
         else:
-            self._ended(self._call.succeeded(self._answer()))
+            self._ended(self._call.answered(self._answer()))
 
     def broken(self, error: BaseException) -> None:
         """End the call: the source raised, or its reader was cancelled while waiting."""
@@ -88,7 +121,7 @@ class StreamCourse:
             return
         # The garbage collector may be what lets go, in the middle of anything.
         self._call.may_block = False
-        end = self._call.succeeded if self.reader.is_complete else self._call.abandoned
+        end = self._call.answered if self.reader.is_complete else self._call.abandoned
         self._ended(end(self._answer()))
 
     def left(self, error: BaseException | None) -> None:
@@ -103,7 +136,8 @@ class StreamCourse:
         await self._call.settled()
 
     def _answer(self) -> Any:
-        return self.reader.answer(has_reported_usage=self._source.has_reported_usage())
+        answer = self.reader.answer(has_reported_usage=self._source.has_reported_usage())
+        return replace(answer, is_cache_hit=True) if self._source.is_cache_hit() else answer
 
     def _ended(self, record: CallRecord | None) -> None:
         self.record = record or self.record

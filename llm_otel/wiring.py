@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from llm_otel.budgets.reports import BudgetAlert
     from llm_otel.recorders.tracker import UsageTracker
 
+_PARTS = ("budgets", "on_budget_alert", "redact", "registry")
+"""What `configure()` takes beside settings."""
 _lock = threading.Lock()
 _runtime: Runtime | None = None
 
@@ -39,16 +41,25 @@ def _make_default() -> Runtime:
         return _runtime
 
 
-def _make(arguments: dict[str, Any], *, config_file: str | Path | None = None, **parts: Any) -> Runtime:
+def _make(given: dict[str, Any], *, sets_up_otlp: bool = False) -> Runtime:
+    """Make a runtime from what `configure()` was given: settings, and parts that no variable could name."""
     from llm_otel.assembly import Runtime
-    from llm_otel.config import budget_paths, load_settings
+    from llm_otel.config import Settings, budget_paths, load_settings
 
-    settings = load_settings(arguments, config_file)
+    config_file = given.get("config_file")
+    settings = load_settings({name: given.get(name) for name in Settings.model_fields}, config_file)
+    parts = {name: given[name] for name in _PARTS if name in given}
+    if sets_up_otlp:
+        from llm_otel.telemetry import set_up
+
+        set_up(service_name=settings.service_name, environment=settings.environment, otlp=settings.otlp)
     return Runtime(settings, budget_paths=budget_paths(settings, config_file), **parts)
 
 
 def configure(  # noqa: PLR0913  # every argument is a setting with a default
     *,
+    service_name: str | None = None,
+    environment: str | None = None,
     budgets: Iterable[Budget] = (),
     ledger: str | None = None,
     journal: str | Path | None = None,
@@ -56,7 +67,13 @@ def configure(  # noqa: PLR0913  # every argument is a setting with a default
     default_max_tokens: int | None = None,
     on_budget_alert: Callable[[BudgetAlert], None] | None = None,
     tag_labels: Any = None,
+    baggage_tags: Iterable[str] | None = None,
+    redact: Callable[[str], str] | None = None,
+    content_max_length: int | None = None,
     registry: CollectorRegistry | None = None,
+    metrics_export: str | None = None,
+    genai_metrics: str | None = None,
+    otlp: bool | None = None,
     auto_instrument: bool | None = None,
     warm_up: bool | None = None,
     strict: bool | None = None,
@@ -67,17 +84,25 @@ def configure(  # noqa: PLR0913  # every argument is a setting with a default
     What is not given here is read from `LLM_OTEL_*` variables, then from the TOML file.
 
     Args:
-        budgets: Limits on spend; those of `[[budgets]]` tables in the TOML files are in force beside them.
-        ledger: Where spend and holds are kept: `memory://` (this process; the default), `sqlite:///spend.db` (the
-            processes of this machine) or `redis://host:6379/0` (a fleet).
+        service_name: `service.name` of what is sent by OTLP, where this call sets that up.
+        environment: `deployment.environment.name` of it, such as `production`.
+        budgets: Limits on spend, beside those of `[[budgets]]` tables in the TOML files.
+        ledger: Where spend is kept: `memory://` (the default), `sqlite:///spend.db` or `redis://host:6379/0`.
         journal: The directory for bills that the ledger has not taken yet; the user's state directory by default.
         budgets_file: A TOML file with `[[budgets]]`; a change to it is in force within a second or two.
         default_max_tokens: The output limit that is sent where a hard budget needs one and the caller gave none.
-        on_budget_alert: Called once when spend first reaches a threshold of a budget, in whichever thread notices.
+        on_budget_alert: Called once when spend first reaches a threshold, in whichever thread notices.
         tag_labels: Tags that become metric labels, by default `team` and `feature`: names, or a mapping of name to
             declared values (their series exist from the start) or to a cap on distinct values (50 by default).
+        baggage_tags: Tags that cross to other services and are taken from them, in W3C baggage; none by default.
+        redact: Returns what of a text may be recorded, where the content of calls is; see docs/content.md.
+        content_max_length: Characters of one text that are recorded, after the redaction; 8,192 by default.
         registry: The Prometheus registry to record into; prometheus_client's default one by default.
-        auto_instrument: Whether plain `litellm.completion` calls inside a `traced_llm` scope are traced; on by default.
+        metrics_export: How our own metrics leave: `prometheus` (scraped; the default) or `otlp`.
+        genai_metrics: The names of the conventions' metrics: `latest` (the default), `legacy` (v1.41) or `both`.
+        otlp: True sets OpenTelemetry's SDK up for each signal that has no provider, False never does; by default
+            an `OTEL_EXPORTER_OTLP_*` or `OTEL_*_EXPORTER` variable asks for it; see docs/otlp.md.
+        auto_instrument: Whether plain LiteLLM calls inside a `traced_llm` scope are traced; on by default.
         warm_up: Load LiteLLM, which takes seconds, and the price sources in the background now.
         strict: Raise what goes wrong in the library's own recorders, instead of counting and logging it. For tests.
         config_file: A TOML file with these names; `LLM_OTEL_CONFIG_FILE` names one too.
@@ -85,12 +110,9 @@ def configure(  # noqa: PLR0913  # every argument is a setting with a default
     Raises:
         ConfigurationError: A value cannot be used; it names the value and where it came from.
     """
+    given = locals()
     global _runtime  # noqa: PLW0603  # the one variable of the library
-    given = {
-        "ledger": ledger, "journal": journal, "budgets_file": budgets_file, "default_max_tokens": default_max_tokens,
-        "tag_labels": tag_labels, "auto_instrument": auto_instrument, "warm_up": warm_up, "strict": strict,
-    }  # fmt: skip
-    made = _make(given, config_file=config_file, registry=registry, budgets=budgets, on_budget_alert=on_budget_alert)
+    made = _make(given, sets_up_otlp=True)
     with _lock:
         _runtime = made
     if made.settings.warm_up:

@@ -66,6 +66,14 @@ def test_precedence(argument, variable, in_file, expected, tmp_path, monkeypatch
     assert expected is load_settings({"strict": argument}, path).strict
 
 
+@pytest.mark.parametrize(("text", "expected"), [("true", True), ("0", False), ("", None)])
+def test_otlp_is_asked_for_refused_or_left_to_the_variables(text, expected, monkeypatch):
+    """Three answers: who says nothing goes by what OpenTelemetry's own variables say."""
+    monkeypatch.setenv("LLM_OTEL_OTLP", text)
+
+    assert expected is load_settings({}).otlp
+
+
 def test_an_empty_variable_is_not_set(tmp_path, monkeypatch):
     """Compose files and CI pass variables on that nobody filled in."""
     monkeypatch.setenv("LLM_OTEL_STRICT", "")
@@ -218,3 +226,23 @@ def test_what_no_parser_takes_is_told_by_file(tmp_path, content):
 
     with pytest.raises(ConfigurationError, match=r"llm_otel\.toml"):
         load_settings({}, path)
+
+
+def test_tags_that_cross_are_a_list_in_every_source(tmp_path, monkeypatch):
+    """None by default; names with commas between in the environment."""
+    path = written(tmp_path, 'baggage_tags = ["team"]')
+
+    assert () == load_settings({}).baggage_tags
+    assert ("team",) == load_settings({}, path).baggage_tags
+    monkeypatch.setenv("LLM_OTEL_BAGGAGE_TAGS", "team, feature,team")
+    assert ("team", "feature") == load_settings({}, path).baggage_tags
+    assert ("user",) == load_settings({"baggage_tags": ["user"]}, path).baggage_tags
+
+
+@pytest.mark.parametrize("value", [["a b"], "team=1", 5, [5], [""], {"team": 1}, [str(n) for n in range(33)]])
+def test_tags_that_cannot_cross_are_refused(value):
+    """With their name, and no words of pydantic's."""
+    with pytest.raises(ConfigurationError, match="baggage_tags") as caught:
+        load_settings({"baggage_tags": value})
+
+    assert "Value error" not in str(caught.value)

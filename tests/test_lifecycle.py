@@ -393,6 +393,7 @@ def test_the_first_chunk_stays_the_first():
     record = call.record(now_s=5.0, outcome=Outcome.SUCCESS, answer=ANSWER, failure=None, trace=None)
 
     assert 2.0 == record.time_to_first_chunk_s
+    assert (3.0,) == record.later_chunks_s
 
 
 def test_one_attempt_at_a_time():

@@ -18,6 +18,7 @@ STATEMENTS = {
     "import llm_otel": ALWAYS,
     "from llm_otel import traced_llm": ALWAYS | OPENTELEMETRY_API,
     "from llm_otel import ProviderError, LLMProvider, ModelCapability": ALWAYS,
+    "from llm_otel import instrument, uninstrument": ALWAYS,
     "from llm_otel import UsageTracker": ALWAYS,
     "from llm_otel import ModelInfo, get_model_info, get_cheapest_model": ALWAYS | PYDANTIC,
     "from llm_otel import LLMConfig, LLMResponse, UsageStats, RouteDecision": ALWAYS | PYDANTIC,

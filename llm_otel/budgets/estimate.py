@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unicodedata import is_normalized, normalize
 
+from llm_otel.budgets.shapes import CHAT, Shape
+
 if TYPE_CHECKING:
     from llm_otel.models.limits import ModelLimits
 
@@ -26,13 +28,17 @@ CACHE_MARK = "cache_control"
 _CACHE_MARKS_ELSEWHERE = "cache_control_injection_points"
 _TEXT_PARTS = frozenset(
     {"text", "input_text", "output_text", "refusal", "thinking", "tool_use", "tool_result", "message"}
+    | {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
 )
+_CALLERS_TOOLS = ("function", "custom")
+"""Types of tools that the caller runs. Others run at the provider, which adds what they bring to the input. A tuple: what
+somebody gives as a type may not be hashable."""
 _JSON_FIELDS = frozenset({"input", "arguments"})
 """What a tool was called with; where that is no text, the model is shown it as JSON."""
 _MEDIA_FIELDS = frozenset({"audio", "images"})
 """An answer of the model's that was no text, named in a later message."""
-_UNSEEN_INPUT = ("previous_response_id", "conversation", "prompt_id")
-"""Arguments that stand for text kept elsewhere."""
+_BESIDE = ("tools", "functions", "response_format", "text", "text_format")
+"""What the model reads beside the messages. Where a provider has no schema for answers, LiteLLM makes a tool of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +67,19 @@ class _Walk:
         self.has_cache_mark = False
 
 
-def extent_of(arguments: Mapping[str, Any], limits: ModelLimits) -> Extent:
-    """Bound a request, given the keyword arguments of `litellm.completion`. Linear in its size; never raises."""
+def extent_of(arguments: Mapping[str, Any], limits: ModelLimits, shape: Shape = CHAT) -> Extent:
+    """Bound a request, given the keyword arguments of LiteLLM's function. Linear in its size; never raises."""
     walk = _Walk()
     walk.has_cache_mark = bool(arguments.get(CACHE_MARK) or arguments.get(_CACHE_MARKS_ELSEWHERE))
-    walk.is_bounded = not any(map(arguments.get, _UNSEEN_INPUT))
-    tokens = TOKENS_PER_CALL + _messages(arguments.get("messages"), walk) + _fixed(arguments, walk)
-    window = limits.context_window
+    walk.is_bounded = not any(map(arguments.get, shape.unseen)) and not _runs_tools_there(arguments, shape)
+    requests = shape.requests_in(arguments)
+    tokens = requests * TOKENS_PER_CALL + _fixed(arguments, walk)
+    for name in (shape.input, *shape.beside):
+        tokens += _messages(arguments.get(name), walk)
+    window = None if limits.context_window is None else requests * limits.context_window
     counted = tokens if walk.is_bounded else window
     bound = counted if window is None or counted is None else min(counted, window)
-    return Extent(bound, _output(arguments, limits), walk.has_cache_mark)
+    return Extent(bound, _output(arguments, limits, shape), walk.has_cache_mark)
 
 
 def fixed_tokens(arguments: Mapping[str, Any]) -> int:
@@ -78,33 +87,27 @@ def fixed_tokens(arguments: Mapping[str, Any]) -> int:
     return _fixed(arguments, _Walk())
 
 
-def output_limit(arguments: Mapping[str, Any]) -> int | None:
-    """Return the output limit that the caller gave, for each choice; of two the higher; `None` without one."""
-    given = (_count(arguments.get("max_completion_tokens")), _count(arguments.get("max_tokens")))
-    return max(given) or None
+def _runs_tools_there(arguments: Mapping[str, Any], shape: Shape) -> bool:
+    """Tell whether the provider runs tools by itself, and reads what they find."""
+    tools = arguments.get("tools")
+    if not shape.has_tools_there or not isinstance(tools, list | tuple):
+        return False
+    return any(isinstance(tool, Mapping) and tool.get("type") not in _CALLERS_TOOLS for tool in tools)
 
 
-def choices(arguments: Mapping[str, Any]) -> int:
-    """Return how many answers are asked for."""
-    return max(1, _count(arguments.get("n")))
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _output(arguments: Mapping[str, Any], limits: ModelLimits) -> int | None:
-    limit = output_limit(arguments)
+def _output(arguments: Mapping[str, Any], limits: ModelLimits, shape: Shape) -> int | None:
+    if not shape.generates:
+        return 0
+    limit = shape.output_limit(arguments)
     if limit is None:
         return None
     most = limits.max_output_tokens
-    return choices(arguments) * (limit if most is None else min(limit, most))
+    return shape.answers_to(arguments) * (limit if most is None else min(limit, most))
 
 
 def _fixed(arguments: Mapping[str, Any], walk: _Walk) -> int:
     tokens = 0
-    # Where a provider has no schema for answers, LiteLLM makes a tool of it.
-    for name in ("tools", "functions", "response_format"):
+    for name in _BESIDE:
         if arguments.get(name):
             text = _json(arguments[name])
             tokens += TOKENS_FOR_TOOLS + len(text)

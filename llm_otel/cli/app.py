@@ -11,10 +11,12 @@ from typer.core import TyperGroup
 
 from llm_otel.cli.budgets import budgets
 from llm_otel.cli.check import check
+from llm_otel.cli.dashboards import dashboards
 from llm_otel.cli.demo import demo
 from llm_otel.cli.exporter import exporter
 from llm_otel.cli.models import models
 from llm_otel.cli.price import price
+from llm_otel.cli.rules import rules
 from llm_otel.errors import LLMOtelError
 
 _BAD_INPUT = 2
@@ -49,6 +51,8 @@ app.command()(exporter)
 app.command()(check)
 app.command()(models)
 app.command()(price)
+app.add_typer(dashboards)
+app.add_typer(rules)
 
 
 def _print_version(value: bool) -> None:

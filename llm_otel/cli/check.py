@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,15 +57,18 @@ def _findings(
     arguments: dict[str, object], config_file: Path | None, *, metrics_url: str | None, clock: Clock
 ) -> Iterator[Finding]:
     from llm_otel.cli.checks.ledger import look_at_ledger
+    from llm_otel.cli.checks.otlp import look_at_otlp
     from llm_otel.cli.checks.packages import look_at_packages
     from llm_otel.cli.checks.scrape import look_at_scrape
     from llm_otel.cli.checks.settings import look_at_settings
+    from llm_otel.config import OTLP
 
     finding, settings, budgets = look_at_settings(arguments, config_file, clock)
     yield finding
     if settings is not None:
         yield from look_at_ledger(settings, budgets, clock)
-    yield look_at_scrape(metrics_url)
+        yield look_at_otlp(os.environ, otlp=settings.otlp)
+        yield look_at_scrape(metrics_url, is_pushed=settings.metrics_export == OTLP)
     yield from look_at_packages(datetime.fromtimestamp(clock.now_ns() / 1e9, UTC))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,12 @@ def demo(  # noqa: PLR0913, PLR0917  # each option of a command is an argument
         ProviderName | None, typer.Option(help="Call a real provider, with the key in the environment.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Which of its models; a small one by default.")] = None,
+    ledger: Annotated[
+        str | None, typer.Option(help="Where budgets are kept; in memory by default.", show_default=False)
+    ] = None,
+    otlp: Annotated[
+        bool, typer.Option("--otlp", help="Send spans to the OTLP endpoint of OTEL_EXPORTER_OTLP_*.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend without being asked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     no_color: NoColor = False,
@@ -56,6 +63,7 @@ def demo(  # noqa: PLR0913, PLR0917  # each option of a command is an argument
         raise ConfigurationError("--model", model, "it goes with --provider; the simulator plays several models")
     target = _find_target(provider, model) if provider is not None else None
     options = _options(target, calls=calls, seed=seed, served_at=(host, port) if serve else None)
+    options = replace(options, ledger=ledger or options.ledger, otlp=otlp)
     if target is not None:
         _agree(target, options.calls, is_agreed=yes)
     _run(options, as_json=as_json, no_color=no_color)

@@ -30,8 +30,9 @@ Limits = tuple[Decimal, Decimal, Decimal]
 _LIMITS_OF_NONE: Limits = (Decimal("0.012"), Decimal("0.006"), Decimal("0.00003"))
 _LIMITS_PER_CALL: Limits = (Decimal("0.0004"), Decimal("0.00013"), Decimal("0.0000015"))
 """What the calls cost and a bit more, so that the bars of a run of any length have something to show."""
-_LIMITS_SERVED: Limits = (Decimal(3_000), Decimal(40), Decimal(1))
-"""For a service that goes on: two calls a second, a twentieth of a cent each."""
+_LIMITS_SERVED: Limits = (Decimal(1_500), Decimal(1), Decimal("0.005"))
+"""For a service that goes on, at 1.9 USD an hour: of a month for the company, of an hour for the others. The research
+team, at 1.1 USD, runs out near the end of each hour; the rest last."""
 _TWO_DIGITS = Context(prec=2)
 _PILOT_USD = Decimal("0.0075")
 """A handful of calls of the large model, then as many of the small one, and then no more."""
@@ -40,10 +41,13 @@ _PILOT_USD = Decimal("0.0075")
 def simulated(calls: int, *, is_served: bool) -> tuple[Budget, ...]:
     """Return the budgets of the scenario. Only the labs' refuses: what it refuses does not depend on other calls."""
     company, team, shopper = _LIMITS_SERVED if is_served else _limits(calls)
+    window = "hour" if is_served else "day"
     return (
         Budget("company", limit_usd=company, window="month", kind="soft"),
-        Budget("team", limit_usd=team, window="day", by="team", kind="soft", alerts=(0.8, 1.0)),
-        Budget("shopper", limit_usd=shopper, window="day", by="user", match={"team": "search"}, kind="soft", alerts=()),
+        Budget("team", limit_usd=team, window=window, by="team", kind="soft", alerts=(0.8, 1.0)),
+        Budget(
+            "shopper", limit_usd=shopper, window=window, by="user", match={"team": "search"}, kind="soft", alerts=()
+        ),
         Budget(
             "labs",
             limit_usd=_PILOT_USD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,12 +28,14 @@ from llm_otel.errors import LLMOtelError, ProviderError
 from llm_otel.providers import loading
 from llm_otel.recorders.serving import served
 from llm_otel.router import LLMRouter
+from llm_otel.stores.opening import MEMORY
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from llm_otel.assembly import Runtime
     from llm_otel.budgets.budget import Budget
+    from llm_otel.budgets.reports import BudgetStatus
     from llm_otel.demo.progress import Progress
     from llm_otel.demo.target import Target
     from llm_otel.recorders.serving import Address
@@ -61,12 +63,16 @@ class Options:
     Attributes:
         target: A real provider's model; `None`: the simulator.
         address: Where to serve `/metrics`, during the run and after it; `None`: nowhere.
+        ledger: Where spend and holds are kept; the demo's own memory by default.
+        otlp: Send spans to the endpoint that the `OTEL_*` variables name.
     """
 
     calls: int
     seed: int
     target: Target | None = None
     address: Address | None = None
+    ledger: str = MEMORY
+    otlp: bool = False
 
 
 def play(options: Options, progress: Progress, present: Callable[[Report], None]) -> Report:
@@ -108,7 +114,10 @@ def _configure(options: Options, registry: CollectorRegistry, watch: budgets.Wat
             registry=registry,
             tag_labels=DEFAULT_TAG_LABELS,
             budgets=limits,
+            ledger=options.ledger,
             on_budget_alert=watch.alerted,
+            # Made-up calls are not for whatever backend the environment names, unless that is asked for.
+            otlp=options.otlp,
         )
 
 
@@ -150,6 +159,8 @@ class _Performance:
         self._spans = spans
         self._watch = watch
         self._desk = Desk(LLMRouter(), options.target, watch.refused)
+        # A ledger that outlives a run has the spend of those before.
+        self._spent_before_nano = budgets.spent_nano(runtime.enforcer.statuses())
         self.report: Report | None = None
         """What was presented."""
 
@@ -248,8 +259,13 @@ class _Performance:
                 now_s=int(time()),
             ),
             trace=most_telling(records.spans),
-            books=self._books(records, budgets.spent_nano(statuses), *whole),
+            books=self._books(records, self._spent_nano(statuses), *whole),
         )
+
+    def _spent_nano(self, statuses: Sequence[BudgetStatus]) -> int | None:
+        """Return what this run spent, by the ledger."""
+        spent_nano = budgets.spent_nano(statuses)
+        return None if spent_nano is None else spent_nano - (self._spent_before_nano or 0)
 
     def _books(
         self, records: readings.Records, ledger_nano: int | None, recorded: Account, billed: Account | None

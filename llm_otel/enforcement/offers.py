@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llm_otel.budgets.estimate import Extent, choices, extent_of
+from llm_otel.budgets.estimate import Extent, extent_of
+from llm_otel.budgets.shapes import CHAT, Shape
 from llm_otel.models.limits import ModelLimits, limits_of
 from llm_otel.models.registry import default_registry
 
@@ -24,8 +25,9 @@ class Asked:
     """A request that is to be paid for.
 
     Attributes:
-        arguments: Those of `litellm.completion`.
+        arguments: Those of LiteLLM's function.
         at: When it is made.
+        shape: Where the arguments say what the request may use.
     """
 
     provider: str
@@ -33,6 +35,12 @@ class Asked:
     arguments: Mapping[str, Any]
     service_tier: str | None
     at: datetime
+    shape: Shape = CHAT
+
+    @property
+    def answers(self) -> int:
+        """How many answers are asked for."""
+        return self.shape.answers_to(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +83,11 @@ class Appraiser:
     def offer(self, asked: Asked, *, is_bound: bool) -> Offer:
         """Return the offer for a request as it is; where `is_bound`, with an output limit that holds."""
         limits = limits_of(asked.provider, asked.model)
-        extent = extent_of(asked.arguments, limits)
+        extent = extent_of(asked.arguments, limits, asked.shape)
         default = None
         if extent.output_tokens is None:
-            default = self._default(limits)
-            extent = replace(extent, output_tokens=default * choices(asked.arguments))
+            default = self._default(limits, asked.shape)
+            extent = replace(extent, output_tokens=default * asked.answers)
         offer = self._priced(asked, extent)
         if default is None or not is_bound or offer.is_free:
             return offer
@@ -94,7 +102,8 @@ class Appraiser:
 
     def clipped(self, offer: Offer, *, available: int, least: int) -> Offer | None:
         """Return the offer with the highest output limit that fits into an amount; `None` if that is below `least`."""
-        count = choices(offer.asked.arguments)
+        count = offer.asked.answers
+        least = max(least, offer.asked.shape.least)
         most = (offer.extent.output_tokens or 0) // count
         if least > most or not self._fits(offer, least * count, available):
             return None
@@ -128,9 +137,9 @@ class Appraiser:
         amount = self._priced(offer.asked, replace(offer.extent, output_tokens=output_tokens)).amount
         return amount is not None and amount <= available
 
-    def _default(self, limits: ModelLimits) -> int:
-        most = limits.max_output_tokens
-        return self._default_max_tokens if most is None else min(self._default_max_tokens, most)
+    def _default(self, limits: ModelLimits, shape: Shape) -> int:
+        most = (self._default_max_tokens, limits.max_output_tokens, limits.usual_output_tokens)
+        return max(shape.least, min(each for each in most if each is not None))
 
     def _priced(self, asked: Asked, extent: Extent) -> Offer:
         dearest = None if extent.input_tokens is None else self._dearest(asked, extent)
@@ -145,7 +154,9 @@ class Appraiser:
             model=asked.model,
             at=asked.at,
             service_tier=asked.service_tier,
-            may_write_cache=extent.may_write_cache or _caches_unasked(asked.provider, asked.model),
+            generates=asked.shape.generates,
+            may_write_cache=asked.shape.generates
+            and (extent.may_write_cache or _caches_unasked(asked.provider, asked.model)),
         )
 
 
@@ -173,7 +184,7 @@ def _has_room(offer: Offer, provider: str, model: str) -> bool:
     """Tell whether a model's context window surely takes the request."""
     window = limits_of(provider, model).context_window
     tokens = offer.extent.input_tokens
-    answer = (offer.extent.output_tokens or 0) // choices(offer.asked.arguments)
+    answer = (offer.extent.output_tokens or 0) // offer.asked.answers
     # A bound that was cut to the window says that it may not.
     return window is None or tokens is None or tokens + answer < window
 

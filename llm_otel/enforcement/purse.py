@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from llm_otel.budgets.shapes import CHAT
 from llm_otel.call import Held
 from llm_otel.enforcement.admission import Admission, Patience
 from llm_otel.enforcement.offers import Asked
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from llm_otel.budgets.ledger import Crossed
     from llm_otel.budgets.matching import Matched
+    from llm_otel.budgets.shapes import Shape
     from llm_otel.call import CallRequest
     from llm_otel.enforcement.enforcer import Enforcer
     from llm_otel.enforcement.steps import Step
@@ -62,9 +64,10 @@ class Purse:
         at: datetime,
         left_s: float | None,
         may_change_model: bool,
+        shape: Shape = CHAT,
     ) -> Generator[Step, Any, Admission]:
         """Seek leave for the next request: steps that end in an admission, or raise `DeniedError`."""
-        asked = self._asked = Asked(request.provider, request.model, arguments, request.service_tier, at)
+        asked = self._asked = Asked(request.provider, request.model, arguments, request.service_tier, at, shape)
         lease_s = (UNHURRIED_S if left_s is None else left_s) + MARGIN_S
         patience = Patience(left_s, int(lease_s * 1000), may_change_model)
         return self._enforcer.seek(asked, request.tags, self._run, patience, self._crossed)

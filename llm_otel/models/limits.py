@@ -8,13 +8,22 @@ from functools import lru_cache
 from llm_otel.models.litellm_map import litellm_map
 from llm_otel.models.registry import Registry, default_registry
 
+_USUAL_OF_TEXTS = 16
+"""`max_tokens` of OpenAI's `/v1/completions` by default (its API reference, 2026-11)."""
+_TAKES_USUAL = frozenset({"openai", "azure.ai.openai"})
+
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
-    """Limits in tokens; `None` where they are not known."""
+    """Limits in tokens; `None` where they are not known.
+
+    Attributes:
+        usual_output_tokens: The output limit that the API takes where a request has none; `None` where it takes none.
+    """
 
     context_window: int | None = None
     max_output_tokens: int | None = None
+    usual_output_tokens: int | None = None
 
 
 def limits_of(provider: str, model: str) -> ModelLimits:
@@ -33,6 +42,7 @@ def _limits(registry: Registry, _version: int, provider: str, model: str) -> Mod
         _positive(raw.get("max_input_tokens")),
         # Its `max_tokens` is an old name for this one; rarely it is the window, which is no smaller.
         _positive(raw.get("max_output_tokens")) or _positive(raw.get("max_tokens")),
+        _USUAL_OF_TEXTS if raw.get("mode") == "completion" and provider in _TAKES_USUAL else None,
     )
 
 

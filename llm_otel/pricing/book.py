@@ -28,6 +28,8 @@ _WRITES = (Kind.CACHE_WRITE, Kind.CACHE_WRITE_1H)
 _TEXT = tuple(int(kind in (Kind.INPUT, Kind.OUTPUT, Kind.REASONING)) for kind in Kind)
 _TEXT_WITH_WRITES = tuple(max(is_text, kind in _WRITES) for kind, is_text in zip(Kind, _TEXT, strict=True))
 """Counts of a text completion: one of each kind that it may use."""
+_INPUT = tuple(int(kind is Kind.INPUT) for kind in Kind)
+"""The same for embeddings."""
 
 _ALSO = {
     Kind.CACHE_READ: (Kind.INPUT,),
@@ -65,7 +67,7 @@ class PriceBook:
         self._registry = registry or default_registry()
         self._sources = default_sources(self._registry) if sources is None else tuple(sources)
         self._kept: dict[tuple[str, str, str], _Kept] = {}
-        self._dearest: dict[tuple[int, bool], tuple[Rate, Dearest | None]] = {}
+        self._dearest: dict[tuple[int, bool, bool], tuple[Rate, Dearest | None]] = {}
         self._warned: set[tuple[str, str]] = set()
 
     def price(
@@ -96,8 +98,9 @@ class PriceBook:
         at: datetime | float,
         service_tier: str | None = None,
         may_write_cache: bool = False,
+        generates: bool = True,
     ) -> Dearest | None:
-        """Return what bounds the cost of text completions; `None` if the price of such tokens is not known.
+        """Return what bounds the cost of text requests; `None` if the price of such tokens is not known.
 
         Args:
             provider: The `gen_ai.provider.name` value.
@@ -105,16 +108,18 @@ class PriceBook:
             at: When the request will be made, as in `price`.
             service_tier: The one asked for; a provider that upgrades the request may pass the bound.
             may_write_cache: The request may write to the prompt cache, which may cost more than the input.
+            generates: There is an output; embeddings have none, and often no price for it.
         """
         kinds = _WRITES if may_write_cache else ()
-        rate = self._rate(provider, model, at, service_tier, _TEXT_WITH_WRITES if may_write_cache else _TEXT)
-        key = (id(rate), may_write_cache)
+        counts = _TEXT_WITH_WRITES if may_write_cache else _TEXT if generates else _INPUT
+        rate = self._rate(provider, model, at, service_tier, counts)
+        key = (id(rate), may_write_cache, generates)
         kept = self._dearest.get(key)
         if kept is not None and kept[0] is rate:
             return kept[1]
         if len(self._dearest) >= _MAX_RATES:
             self._dearest.clear()
-        made = rate.dearest(kinds)
+        made = rate.dearest(kinds, generates=generates)
         self._dearest[key] = (rate, made)
         return made
 

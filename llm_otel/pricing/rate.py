@@ -175,22 +175,28 @@ class Rate:
             price_date=date,
         )
 
-    def dearest(self, kinds: tuple[Kind, ...] = ()) -> Dearest | None:
+    def dearest(self, kinds: tuple[Kind, ...] = (), *, generates: bool = True) -> Dearest | None:
         """Return the most that tokens can cost: each at the dearest price of any that it may turn out to be.
 
         Args:
             kinds: What tokens may turn out to be beside plain input, output and reasoning.
+            generates: Whether there is an output.
 
         Returns:
             `None` if one of the kinds has no price.
         """
-        possible = {Kind.INPUT, Kind.OUTPUT, Kind.REASONING, *kinds}
+        possible = {Kind.INPUT, *kinds} | ({Kind.OUTPUT, Kind.REASONING} if generates else set())
         if any(self.quotes[kind] is None for kind in possible):
             return None
         inputs = [kind for kind in possible if kind < Kind.OUTPUT]
         outputs = [kind for kind in possible if Kind.OUTPUT <= kind < Kind.WEB_SEARCH]
         return Dearest(
-            (over, max(rates[kind] for kind in inputs), max(rates[kind] for kind in outputs), rates[Kind.REQUEST])
+            (
+                over,
+                max(rates[kind] for kind in inputs),
+                max((rates[kind] for kind in outputs), default=0),
+                rates[Kind.REQUEST],
+            )
             for over, rates in self.by_length
         )
 

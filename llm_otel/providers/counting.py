@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llm_otel.providers.loading import litellm
+from llm_otel.providers.loading import as_it_is
+from llm_otel.providers.reading import get
 from llm_otel.usage import Usage
 
 if TYPE_CHECKING:
@@ -18,26 +19,40 @@ _SAMPLE_CHARS = 8_000
 """About a millisecond of OpenAI's tokenizers, two of Anthropic's."""
 _BYTES_PER_TOKEN = 4
 """For English; only where no tokenizer answers."""
+_TEXTS = ("content", "text", "output", "arguments")
+"""Where messages, their parts and the items of responses have their text."""
 
 
 def count(request: CallRequest, text: str) -> Usage:
     """Estimate what a request used that brought `text`. Never raises."""
     return Usage.of(
-        input_tokens=_count_messages(request),
+        input_tokens=_count_input(request),
         output_tokens=_count_text(request.litellm_model, text),
         is_estimated=True,
     )
 
 
-def _count_messages(request: CallRequest) -> int:
-    if not request.messages:
+def _count_input(request: CallRequest) -> int:
+    sent = request.messages
+    if not sent and not request.instructions:
         return 0
-    characters = len(str(request.messages))
-    if characters <= _SAMPLE_CHARS:
-        tokens = _tokens(model=request.litellm_model, messages=list(request.messages), tools=request.tools)
+    if _is_conversation(sent) and len(str(sent)) <= _SAMPLE_CHARS:
+        tokens = _tokens(model=request.litellm_model, messages=list(sent), tools=request.tools)
         if tokens is not None:
-            return tokens
-    return _count_text(request.litellm_model, _all_text(request.messages) + str(request.tools or ""))
+            return tokens + _count_text(request.litellm_model, _all_text(request.instructions))
+    text = _all_text(request.instructions) + _all_text(sent) + str(request.tools or "")
+    return _count_text(request.litellm_model, text) + _token_ids(sent)
+
+
+def _is_conversation(sent: Any) -> bool:
+    return isinstance(sent, list | tuple) and all(get(message, "role") for message in sent)
+
+
+def _token_ids(sent: Any) -> int:
+    """Return how many tokens were sent as such: prompts and the input of embeddings may be."""
+    if isinstance(sent, list | tuple):
+        return sum(1 if isinstance(each, int) else _token_ids(each) for each in sent)
+    return 0
 
 
 def _count_text(model: str, text: str) -> int:
@@ -52,19 +67,17 @@ def _count_text(model: str, text: str) -> int:
 
 def _tokens(**arguments: Any) -> int | None:
     try:
-        return int(litellm().token_counter(**arguments))
+        return int(as_it_is().token_counter(**arguments))
     # token_counter raises whatever a message of an unexpected shape makes it raise (for an image: ValueError).
     except Exception:  # noqa: BLE001
         return None
 
 
-def _all_text(messages: Any) -> str:
-    """Return the text of a conversation: strings, and the text parts of lists."""
-    parts: list[str] = []
-    for message in messages:
-        content = message.get("content") if isinstance(message, dict) else getattr(message, "content", None)
-        if isinstance(content, str):
-            parts.append(content)
-        elif isinstance(content, list):
-            parts += [part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
-    return "\n".join(parts)
+def _all_text(sent: Any) -> str:
+    """Return the text of what was sent: strings, those in lists, and those in messages and their parts."""
+    if isinstance(sent, str):
+        return sent
+    if isinstance(sent, list | tuple):
+        return "\n".join(filter(None, map(_all_text, sent)))
+    parts = (get(sent, name) for name in _TEXTS)
+    return "\n".join(filter(None, (_all_text(each) for each in parts if isinstance(each, str | list | tuple))))

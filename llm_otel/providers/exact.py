@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_otel.budgets.estimate import TOKENS_PER_CALL, TOKENS_PER_MESSAGE, fixed_tokens
-from llm_otel.providers.loading import litellm
+from llm_otel.budgets.shapes import CHAT
+from llm_otel.providers.loading import as_it_is
 
 _PROVIDERS = frozenset({"openai", "azure.ai.openai"})
 _MODELS = re.compile(r"(gpt|chatgpt|o\d)[-.\d]")
@@ -22,10 +23,11 @@ def exact_input(provider: str, model: str, arguments: Mapping[str, Any]) -> int 
     messages = arguments.get("messages")
     if provider not in _PROVIDERS or not _MODELS.match(model) or not isinstance(messages, list):
         return None
-    if not all(_is_plain(message) for message in messages):
+    # What the provider adds to them is not here to be counted.
+    if any(map(arguments.get, CHAT.unseen)) or not all(map(_is_plain, messages)):
         return None
     try:
-        tokens = int(litellm().token_counter(model=model, messages=messages))
+        tokens = int(as_it_is().token_counter(model=model, messages=messages))
     # A closer bound is a favour: without one the call is judged by the first.
     except Exception:  # noqa: BLE001
         return None

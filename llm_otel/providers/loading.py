@@ -20,17 +20,26 @@ is_inside: ContextVar[bool] = ContextVar("llm_otel_inside_litellm", default=Fals
 
 @cache
 def litellm() -> Any:
-    """Return the module `litellm`. Thread-safe.
+    """Return the module `litellm`, for calls of our own. Thread-safe.
 
-    Its price map is not downloaded at import: prices that change in the middle of a process, and a start that waits for
-    the network, are worse than bundled ones. Who has set the variable already is left alone. Nor does it print its
-    banners ("Give Feedback", "Provider List") into the service's standard output.
+    It does not print its banners ("Give Feedback", "Provider List") into the service's standard output.
+    """
+    module = as_it_is()
+    module.suppress_debug_info = True
+    return module
+
+
+@cache
+def as_it_is() -> Any:
+    """Return the module `litellm`, for those who only look on: whoever has set it up is left alone. Thread-safe.
+
+    Where this loads it, its price map is not downloaded: prices that change in the middle of a process, and a start
+    that waits for the network, are worse than bundled ones. Who has set the variable already is left alone.
     """
     with _lock:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         import litellm
 
-        litellm.suppress_debug_info = True
         finish_half_imports()
         return litellm
 

@@ -49,7 +49,7 @@ def usage_of(reported: Any) -> Usage | None:
 
 def answer_of(response: Any) -> Answer:
     """Read a whole response."""
-    hidden = _hidden_of(response)
+    hidden = hidden_of(response)
     said = fields_of(response)
     usage = said.get("usage")
     reported = usage_of(usage)
@@ -60,9 +60,9 @@ def answer_of(response: Any) -> Answer:
         response_model=_model(said.get("model"), hidden),
         finish_reasons=tuple([reason for each in choices if (reason := _text(get(each, "finish_reason")))]),
         service_tier=_text(said.get("service_tier")) or _text(get(usage, "service_tier")),
-        is_cache_hit=get(hidden, "cache_hit") is True,
+        is_cache_hit=_is_cache_hit(hidden),
         # Only for counting, and so only where there is no count.
-        text="" if reported is not None else "".join([_spoken(get(each, "message")) for each in choices]),
+        text="" if reported is not None else "".join([_answered(each) for each in choices]),
     )
 
 
@@ -119,7 +119,8 @@ class ChunkReader:
             if reason is not None and self._finished(choice, reason) and kind is ChunkKind.USAGE_ONLY:
                 kind = ChunkKind.OTHER
             delta = get(choice, "delta")
-            content = get(delta, "content")
+            # A choice of a text completion has no delta.
+            content = get(choice, "text") if delta is None else get(delta, "content")
             if content.__class__ is str and content:
                 self._parts.append(content)
                 if not get(choice, "index"):
@@ -142,9 +143,9 @@ class ChunkReader:
 
     def _note_first(self, chunk: Any) -> None:
         self._id = _text(get(chunk, "id"))
-        self._hidden = _hidden_of(chunk)
+        self._hidden = hidden_of(chunk)
         self._model = _model(get(chunk, "model"), self._hidden)
-        self._is_cache_hit = get(self._hidden, "cache_hit") is True
+        self._is_cache_hit = _is_cache_hit(self._hidden)
 
     @property
     def is_complete(self) -> bool:
@@ -202,10 +203,15 @@ def fields_of(source: Any) -> Mapping[str, Any]:
     return {**extra, **fields} if extra else fields
 
 
-def _hidden_of(response: Any) -> Any:
+def hidden_of(response: Any) -> Any:
     """Return what LiteLLM keeps beside a response: where pydantic has private fields, straight from there."""
     private = getattr(response, "__pydantic_private__", None)
     return private.get(_HIDDEN) if private else getattr(response, _HIDDEN, None)
+
+
+def _is_cache_hit(hidden: Any) -> bool:
+    """Tell an answer from LiteLLM's own cache; on text completions it only puts the key (1.105)."""
+    return get(hidden, "cache_hit") is True or get(hidden, "cache_key") is not None
 
 
 def _listed(value: Any) -> Sequence[Any]:
@@ -220,6 +226,12 @@ def _model(name: Any, hidden: Any) -> str | None:
     """Return the model that answered, without LiteLLM's prefix (it puts one before Ollama's)."""
     told = _text(get(hidden, "provider_response_model")) or _text(name)
     return told.removeprefix("ollama_chat/").removeprefix("ollama/") if told else None
+
+
+def _answered(choice: Any) -> str:
+    """Return the text that a choice bills for; one of a text completion has no message."""
+    message = get(choice, "message")
+    return (_text(get(choice, "text")) or "") if message is None else _spoken(message)
 
 
 def _spoken(message: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,10 @@ from llm_otel.models.litellm_map import litellm_map
 from llm_otel.models.providers import Provider, provider_of_litellm
 from llm_otel.models.registry import default_registry
 from llm_otel.models.resolve import ModelRef, resolve_model
-from llm_otel.providers.reading import get
+from llm_otel.providers.operations import CHAT, Operation
+from llm_otel.providers.parameters import parameters_of
+from llm_otel.providers.reading import get, hidden_of
 from llm_otel.routing.retry import RetryPolicy
-from llm_otel.semconv import Operation
 
 if TYPE_CHECKING:
     from llm_otel.models.providers import LLMProvider
@@ -46,7 +47,6 @@ _SENT_AS_GIVEN = (
     "api_base",
     "api_key",
 )
-_CHAT = Operation.CHAT.value
 _MOCKS = frozenset({"mock_response", "mock_tool_calls", "mock_timeout"})
 
 
@@ -138,7 +138,7 @@ def _make_template(config: LLMConfig) -> Template:
         ref=ref,
         provider=provider_of_litellm(ref.litellm_provider),
         arguments=arguments,
-        parameters=_parameters(arguments),
+        parameters=parameters_of(arguments),
         retry=RetryPolicy(max_attempts=1 + config.max_retries),
     )
 
@@ -166,12 +166,6 @@ def for_model(
     if "api_key" not in changed and _needs_placeholder_key(provider_of_litellm(ref.litellm_provider), changed):
         changed["api_key"] = _NO_KEY
     return changed, ref
-
-
-def with_output_limit(arguments: Mapping[str, Any], max_tokens: int) -> dict[str, Any]:
-    """Return the arguments with another output limit, under the name that they use; LiteLLM finds the model's own."""
-    name = "max_completion_tokens" if arguments.get("max_completion_tokens") is not None else "max_tokens"
-    return {**arguments, name: max_tokens}
 
 
 def _stream_options(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -203,25 +197,35 @@ def request_of(
     ref: ModelRef,
     *,
     tags: Mapping[str, str],
+    operation: Operation = CHAT,
     parameters: Parameters | None = None,
 ) -> CallRequest:
-    """Read the facts of a call off the keyword arguments of `litellm.completion`."""
+    """Read the facts of a call off the keyword arguments of LiteLLM's function."""
     address, port = _server(arguments, provider_of_litellm(ref.litellm_provider))
+    if parameters is None:
+        parameters = parameters_of(arguments, operation.parameters)
+        if operation.openai_api is not None and ref.provider in semconv.OPENAI_PROVIDERS:
+            parameters = {**parameters, semconv.OPENAI_API_TYPE: operation.openai_api}
     return CallRequest(
-        operation=_CHAT,
+        operation=operation.name,
         provider=ref.provider,
         model=ref.model,
         litellm_model=ref.litellm_model,
-        is_streaming=bool(arguments.get("stream")),
+        is_streaming=operation.streams and bool(arguments.get("stream")),
         is_mock=_is_mock(arguments),
-        parameters=_parameters(arguments) if parameters is None else parameters,
+        parameters=parameters,
         service_tier=_string(arguments.get("service_tier")),
         tags=tags,
         server_address=address,
         server_port=port,
-        messages=arguments.get("messages"),
+        messages=arguments.get(operation.shape.input),
+        instructions=arguments.get("instructions"),
         tools=arguments.get("tools"),
     )
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _is_mock(arguments: Mapping[str, Any]) -> bool:
@@ -231,10 +235,20 @@ def _is_mock(arguments: Mapping[str, Any]) -> bool:
 
 def reference_of(arguments: Mapping[str, Any]) -> ModelRef:
     """Tell model and provider of a plain LiteLLM call, as LiteLLM will; what it cannot tell is its own to refuse."""
-    model, provider = arguments.get("model"), arguments.get("custom_llm_provider")
+    # Text completions have another name for it.
+    model, provider = arguments.get("model") or arguments.get("engine"), arguments.get("custom_llm_provider")
     if not isinstance(model, str) or not (provider is None or isinstance(provider, str)):
         return _unresolved(str(model or ""))
     return _plain_reference(model, provider, default_registry().version)
+
+
+def fallback_of(fallbacks: Any, response: Any) -> Mapping[str, Any] | None:
+    """Return what LiteLLM asked last of its `fallbacks`, for `reference_of`; `None` where it took none."""
+    number = get(get(hidden_of(response), "additional_headers"), semconv.HEADER_ATTEMPTED_FALLBACKS)
+    if not isinstance(number, int) or not 0 < number <= len(fallbacks):
+        return None
+    taken = fallbacks[number - 1]
+    return {"model": taken} if isinstance(taken, str) else taken
 
 
 @lru_cache(maxsize=1024)
@@ -267,68 +281,3 @@ def _split(address: str) -> tuple[str | None, int | None]:
         return parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)
     except ValueError:
         return None, None
-
-
-def _parameters(arguments: Mapping[str, Any]) -> Parameters:
-    """Read what shapes the answer. Values of a wrong type are LiteLLM's to refuse; here they are as if not given."""
-    found: dict[str, Any] = {}
-    for name, value in arguments.items():
-        if name in _PARAMETERS and value is not None:
-            attribute, read = _PARAMETERS[name]
-            known = read(value)
-            if known is not None:
-                found[attribute] = known
-    if (limit := _integer(arguments.get("max_completion_tokens"))) is not None:
-        found[semconv.GEN_AI_REQUEST_MAX_TOKENS] = limit
-    return found
-
-
-def _choice_count(value: Any) -> int | None:
-    """One choice is what everybody gets: the conventions leave it out."""
-    return None if value == 1 else _integer(value)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, float) or _integer(value) is not None else None
-
-
-def _integer(value: Any) -> int | None:
-    """Return an integer that OTLP can carry."""
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_integer and -(2**63) <= value < 2**63 else None
-
-
-def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _strings(value: Any) -> tuple[str, ...] | None:
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list | tuple):
-        return None
-    return tuple(item for item in value if isinstance(item, str)) or None
-
-
-def _output_type(response_format: Any) -> str | None:
-    """Return the modality asked for: `json` for every form that asks for JSON, a schema's class included."""
-    if response_format is None:
-        return None
-    kind = response_format.get("type") if isinstance(response_format, Mapping) else "json_schema"
-    return {"text": "text", "json_object": "json", "json_schema": "json"}.get(str(kind))
-
-
-_PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "temperature": (semconv.GEN_AI_REQUEST_TEMPERATURE, _number),
-    "top_p": (semconv.GEN_AI_REQUEST_TOP_P, _number),
-    "top_k": (semconv.GEN_AI_REQUEST_TOP_K, _integer),
-    "max_tokens": (semconv.GEN_AI_REQUEST_MAX_TOKENS, _integer),
-    "stop": (semconv.GEN_AI_REQUEST_STOP_SEQUENCES, _strings),
-    "frequency_penalty": (semconv.GEN_AI_REQUEST_FREQUENCY_PENALTY, _number),
-    "presence_penalty": (semconv.GEN_AI_REQUEST_PRESENCE_PENALTY, _number),
-    "seed": (semconv.GEN_AI_REQUEST_SEED, _integer),
-    "n": (semconv.GEN_AI_REQUEST_CHOICE_COUNT, _choice_count),
-    "response_format": (semconv.GEN_AI_OUTPUT_TYPE, _output_type),
-    "reasoning_effort": (semconv.GEN_AI_REQUEST_REASONING_LEVEL, _string),
-}
-"""The arguments of `litellm.completion` that stand on spans: under which name, and how to read them."""

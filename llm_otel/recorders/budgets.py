@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from llm_otel import semconv
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from llm_otel.budgets.budget import Budget
     from llm_otel.budgets.reports import BudgetStatus
     from llm_otel.call import CallRecord, CallRequest
-    from llm_otel.recorders.series import Collector
+    from llm_otel.recorders.series import Collector, Count, LabelledCounter
     from llm_otel.semconv import MetricSpec
 
 NAME = "budgets"
@@ -125,7 +124,7 @@ class BudgetRecorder:
         if record.outcome is Outcome.DENIED and refusal is not None and refusal.is_declared:
             self._counters.denial(refusal.budget, self._shown(refusal.budget, refusal.scope), refusal.kind)
 
-    def _find_spending(self, budget: str, scope: str) -> Counter:
+    def _find_spending(self, budget: str, scope: str) -> Count:
         return self._counters.spending(budget, self._shown(budget, scope))
 
     def _shown(self, budget: str, scope: str) -> str:
@@ -143,12 +142,14 @@ class BudgetRecorder:
 
 
 class BudgetCounters:
-    """The counters, in memory or in the files of several processes."""
+    """The counters, in memory or in the files of several processes.
 
-    def __init__(self) -> None:
-        self._spend, self._denials, self._downgrades = (
-            Counter(spec.prometheus_name, spec.help, spec.labels, registry=None) for spec in semconv.BUDGET_COUNTERS
-        )
+    Args:
+        make: Makes one of them.
+    """
+
+    def __init__(self, make: Callable[[MetricSpec], LabelledCounter]) -> None:
+        self._spend, self._denials, self._downgrades = map(make, semconv.BUDGET_COUNTERS)
 
     @property
     def collectors(self) -> tuple[Collector, ...]:
@@ -162,7 +163,7 @@ class BudgetCounters:
         for kind in DenialKind:
             self._denials.labels(budget, scope, kind.value)
 
-    def spending(self, budget: str, scope: str) -> Counter:
+    def spending(self, budget: str, scope: str) -> Count:
         """Return the series that counts the spend of a scope, in US dollars."""
         return self._spend.labels(budget, scope)
 

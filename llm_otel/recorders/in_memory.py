@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
+from prometheus_client.values import MutexValue, ValueClass
 
 from llm_otel import semconv
 from llm_otel.clock import Clock, SystemClock
@@ -173,7 +174,10 @@ class MemoryStore:
     def of(self, labels: LabelSet) -> MemorySeries:
         """Return the series of a label set, made now if there are none."""
         # In one step: of two threads that both come here, one gets the other's.
-        return self._series.get(labels) or self._series.setdefault(labels, MemorySeries(self._clock))
+        return self._series.get(labels) or self._series.setdefault(labels, self._new(labels))
+
+    def _new(self, labels: LabelSet) -> MemorySeries:  # noqa: ARG002  # others want to know
+        return MemorySeries(self._clock)
 
     def label_sets(self) -> Iterable[LabelSet]:
         """Return those that have series, oldest first."""
@@ -287,7 +291,12 @@ class _InFlightCollector:
 
 
 def shows_created() -> bool:
-    """Whether prometheus_client shows when series began. It can be told not to, and tells nobody but its metrics."""
+    """Whether prometheus_client shows when series began. It can be told not to, and tells nobody but its metrics.
+
+    Under several worker processes it never does; there the probe would be written to a file.
+    """
+    if ValueClass is not MutexValue:
+        return False
     probe = Counter("probe", "Never shown.", registry=None)
     return any(sample.name.endswith("_created") for metric in probe.collect() for sample in metric.samples)
 

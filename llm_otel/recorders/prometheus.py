@@ -4,7 +4,7 @@ Every series that a call may write is made at 0 when the call starts, not when i
 sees the first value of a counter that is born with one, which is up to half of a small service's spend.
 
 Money is an integer up to here; what Prometheus shows is a float. `postings` says what a call adds to which metric,
-`in_memory` and `in_files` are where the values lie.
+`in_memory` and `in_files` are where the values lie. The same numbers can leave by OTLP instead: `otlp_metrics`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from llm_otel.recorders.label_sets import (
     TagLabels,
     parse_tag_labels,
 )
+from llm_otel.recorders.otlp_metrics import pushed_metrics
 from llm_otel.recorders.postings import EndedCall, exemplar_of, post
 from llm_otel.recorders.registries import metrics_in
 
@@ -43,6 +44,7 @@ class PrometheusRecorder:
     Args:
         registry: Where the metrics stand; prometheus_client's default for `None`. Further recorders on one
             registry go on with the same series.
+        is_pushed: The metrics leave over OTLP instead, and stand in no registry.
         tag_labels: The tags that are labels: names, or name -> declared values, or name -> how many values to
             keep.
         declared_models: (provider, model) pairs whose series are made now, for all declared tag values.
@@ -61,6 +63,7 @@ class PrometheusRecorder:
         self,
         *,
         registry: CollectorRegistry | None = None,
+        is_pushed: bool = False,
         tag_labels: TagLabels = DEFAULT_TAG_LABELS,
         declared_models: Iterable[tuple[str, str]] = (),
         recorders: Iterable[str] = (),
@@ -76,7 +79,8 @@ class PrometheusRecorder:
             max_models=max_models,
             max_label_sets=max_label_sets,
         )
-        self._metrics = metrics_in(registry, self._label_sets.names)
+        names = self._label_sets.names
+        self._metrics = pushed_metrics(names) if is_pushed else metrics_in(registry, names)
         self._label_sets.keep(self._metrics.seen_label_sets())
         self._price_age_s = price_age_s
         self._metrics.facts.price_age_s = self._price_age

@@ -29,7 +29,7 @@ from llm_otel.recorders.in_memory import MemoryStore
 from llm_otel.versions import OURS, version_of
 
 if TYPE_CHECKING:
-    from llm_otel.recorders.series import Collector, SeriesStore
+    from llm_otel.recorders.series import Collector, LabelledCounter, SeriesStore
     from llm_otel.semconv import MetricSpec
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -70,6 +70,11 @@ def _unknown() -> None:
     return None
 
 
+def scraped_counter(spec: MetricSpec) -> Counter:
+    """Make one of prometheus_client's counters: in memory, or in the files of several processes."""
+    return Counter(spec.prometheus_name, spec.help, spec.labels, registry=None)
+
+
 def _family(spec: MetricSpec) -> GaugeMetricFamily:
     return GaugeMetricFamily(spec.prometheus_name, spec.help, labels=spec.labels)
 
@@ -80,22 +85,29 @@ class Metrics:
 
     label_names: tuple[str, ...]
     store: SeriesStore
-    internal_errors: Counter
+    internal_errors: LabelledCounter
+    budget_counters: BudgetCounters
     facts: ProcessFacts = field(default_factory=ProcessFacts)
-    budget_counters: BudgetCounters = field(default_factory=BudgetCounters)
     budget_gauges: BudgetGauges = field(default_factory=BudgetGauges)
     registries: WeakSet[CollectorRegistry] = field(default_factory=WeakSet)
     """Where they are registered."""
 
     @classmethod
-    def make(cls, label_names: tuple[str, ...]) -> Metrics:
-        """Make collectors that stand in no registry yet."""
-        errors = semconv.INTERNAL_ERRORS
+    def make(
+        cls, label_names: tuple[str, ...], store: SeriesStore, counter: Callable[[MetricSpec], LabelledCounter]
+    ) -> Metrics:
+        """Make collectors that stand in no registry yet.
+
+        Args:
+            label_names: Names of the labels of calls.
+            store: Where what calls come to is kept.
+            counter: Makes a counter with labels of its own.
+        """
         return cls(
             label_names=label_names,
-            # Collectors of our own are not added up over processes.
-            store=FileStore(label_names) if is_multiprocess() else MemoryStore(label_names),
-            internal_errors=Counter(errors.prometheus_name, errors.help, errors.labels, registry=None),
+            store=store,
+            internal_errors=counter(semconv.INTERNAL_ERRORS),
+            budget_counters=BudgetCounters(counter),
         )
 
     @property
@@ -128,7 +140,9 @@ def metrics_in(registry: CollectorRegistry | None, label_names: tuple[str, ...])
     with _lock:
         metrics = _metrics_of.get(home)
         if metrics is None:
-            metrics = Metrics.make(label_names)
+            # Collectors of our own are not added up over processes.
+            store = FileStore(label_names) if is_multiprocess() else MemoryStore(label_names)
+            metrics = Metrics.make(label_names, store, scraped_counter)
         elif metrics.label_names != label_names:
             allowed = f"the registry has our metrics with {metrics.label_names}; give those, or another registry"
             raise ConfigurationError("tag_labels", label_names, allowed)

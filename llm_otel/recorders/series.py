@@ -24,6 +24,20 @@ class Collector(Protocol):
         """Answer a scrape."""
 
 
+class Count(Protocol):
+    """One series of a counter. Thread-safe."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to it."""
+
+
+class LabelledCounter(Collector, Protocol):
+    """A counter with labels of its own: prometheus_client's, or one in memory. Thread-safe."""
+
+    def labels(self, *values: str) -> Count:
+        """Return the series with these labels, made at 0 if there is none."""
+
+
 class Series(Protocol):
     """All series of one label set, made at 0. Thread-safe."""
 

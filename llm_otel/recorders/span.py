@@ -7,6 +7,7 @@ The happy path is one span. Where there was more than one attempt, each gets a c
 from __future__ import annotations
 
 from operator import attrgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from llm_otel import semconv, tracing
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from llm_otel.budgets.reports import BudgetAlert
-    from llm_otel.call import AttemptRecord, CallRecord, CallRequest, Held
+    from llm_otel.call import Answer, AttemptRecord, CallRecord, CallRequest, Held
     from llm_otel.tracing import AttributeValue
     from llm_otel.usage import Usage
 
@@ -33,9 +34,9 @@ _USAGE_WHEN_PRESENT = {
     semconv.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS: "output_image_tokens",
 }
 _read_parts = attrgetter(*_USAGE_WHEN_PRESENT.values())
-_OPENAI_API = frozenset({"openai", "azure.ai.openai"})
-"""The providers whose spans may carry the conventions' `openai.*` attributes."""
+_EMBEDDINGS = semconv.Operation.EMBEDDINGS.value
 _FAILED = frozenset({Outcome.ERROR, Outcome.DENIED, Outcome.CANCELLED})
+NO_CONTENT: Mapping[str, AttributeValue] = MappingProxyType({})
 
 
 def start(request: CallRequest, start_ns: int) -> Span:
@@ -44,18 +45,34 @@ def start(request: CallRequest, start_ns: int) -> Span:
     return tracing.start_span(name, _request_attributes(request), is_client=True, start_ns=start_ns)
 
 
-def finish(span: Span, record: CallRecord) -> None:
-    """Write the end of a call on its span and end it, the children of its attempts first."""
+def finish(span: Span, record: CallRecord, content: Mapping[str, AttributeValue] = NO_CONTENT) -> None:
+    """Write the end of a call on its span and end it, the children of its attempts first.
+
+    `content` is what was said, by attribute; nothing where nobody asked for it.
+    """
     try:
         if span.is_recording():
             if len(record.attempts) > 1:
                 for attempt in record.attempts:
                     _write_attempt(span, attempt, started_ns=record.started_ns)
             span.set_attributes(_response_attributes(record))
+            if content:
+                span.set_attributes(content)
             if record.outcome in _FAILED:
                 _mark_failed(span, record)
     finally:
         span.end(end_time=record.started_ns + int(record.duration_s * 1e9))
+
+
+def attributes_of(record: CallRecord) -> dict[str, AttributeValue]:
+    """Return all that stands on the span of a call at its end, but for what was said."""
+    attributes = _request_attributes(record.request) | _response_attributes(record)
+    if record.outcome in _FAILED:
+        failure = record.failure
+        attributes[semconv.ERROR_TYPE] = record.outcome.value if failure is None else failure.error_type
+        if failure is not None and failure.status_code is not None:
+            attributes[semconv.HTTP_RESPONSE_STATUS_CODE] = failure.status_code
+    return attributes
 
 
 def alert(span: Span | None, told: BudgetAlert) -> None:
@@ -86,13 +103,15 @@ def _request_attributes(request: CallRequest) -> dict[str, AttributeValue]:
         attributes[semconv.SERVER_ADDRESS] = request.server_address
         if request.server_port:
             attributes[semconv.SERVER_PORT] = request.server_port
+    if request.conversation_id is not None:
+        attributes[semconv.GEN_AI_CONVERSATION_ID] = request.conversation_id
     if request.is_streaming:
         attributes[semconv.GEN_AI_REQUEST_STREAM] = True
     if request.is_mock:
         attributes[semconv.MOCK] = True
     attributes.update(request.parameters)
     tier = request.service_tier
-    if tier is not None and tier != "auto" and request.provider in _OPENAI_API:
+    if tier is not None and tier != "auto" and request.provider in semconv.OPENAI_PROVIDERS:
         attributes[semconv.OPENAI_REQUEST_SERVICE_TIER] = tier
     _add_tags(attributes, request.tags)
     return attributes
@@ -104,6 +123,15 @@ def _add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, str]) ->
 
 
 def _response_attributes(record: CallRecord) -> dict[str, AttributeValue]:
+    attributes = _answer_attributes(record)
+    if record.request.operation == _EMBEDDINGS:
+        _be_of_embeddings(attributes, record.answer)
+    _add_cost(attributes, record)
+    _add_budgets(attributes, record)
+    return attributes
+
+
+def _answer_attributes(record: CallRecord) -> dict[str, AttributeValue]:
     answer = record.answer
     attributes: dict[str, AttributeValue] = {semconv.OUTCOME: str(record.outcome)}
     if answer.response_id:
@@ -114,7 +142,7 @@ def _response_attributes(record: CallRecord) -> dict[str, AttributeValue]:
         attributes[semconv.GEN_AI_RESPONSE_FINISH_REASONS] = answer.finish_reasons
     elif record.time_to_first_chunk_s is not None:
         attributes[semconv.GEN_AI_RESPONSE_FINISH_REASONS] = (semconv.FINISH_REASON_ERROR,)
-    if answer.service_tier and record.request.provider in _OPENAI_API:
+    if answer.service_tier and record.request.provider in semconv.OPENAI_PROVIDERS:
         attributes[semconv.OPENAI_RESPONSE_SERVICE_TIER] = answer.service_tier
     if answer.is_cache_hit:
         attributes[semconv.CACHE_HIT] = True
@@ -124,9 +152,14 @@ def _response_attributes(record: CallRecord) -> dict[str, AttributeValue]:
         attributes[semconv.ATTEMPT_COUNT] = len(record.attempts)
     if record.usage is not None:
         _add_usage(attributes, record.usage)
-    _add_cost(attributes, record)
-    _add_budgets(attributes, record)
     return attributes
+
+
+def _be_of_embeddings(attributes: dict[str, AttributeValue], answer: Answer) -> None:
+    """Leave out what embeddings have none of, and say how long the vectors are."""
+    attributes.pop(semconv.GEN_AI_USAGE_OUTPUT_TOKENS, None)
+    if answer.dimensions is not None:
+        attributes[semconv.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] = answer.dimensions
 
 
 def _add_usage(attributes: dict[str, AttributeValue], usage: Usage) -> None:

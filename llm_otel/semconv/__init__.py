@@ -8,4 +8,6 @@ https://github.com/open-telemetry/semantic-conventions-genai/pull/443. Everythin
 
 # The names are used as `semconv.NAME` everywhere; where each is at home is nobody's business.
 from llm_otel.semconv.attributes import *  # noqa: F403
+from llm_otel.semconv.genai_metrics import *  # noqa: F403
 from llm_otel.semconv.metrics import *  # noqa: F403
+from llm_otel.semconv.resource import *  # noqa: F403

@@ -22,10 +22,19 @@ GEN_AI_REQUEST_PRESENCE_PENALTY = "gen_ai.request.presence_penalty"
 GEN_AI_REQUEST_SEED = "gen_ai.request.seed"
 GEN_AI_REQUEST_CHOICE_COUNT = "gen_ai.request.choice.count"
 GEN_AI_REQUEST_REASONING_LEVEL = "gen_ai.request.reasoning.level"
+GEN_AI_REQUEST_PREVIOUS_RESPONSE_ID = "gen_ai.request.previous_response.id"
+GEN_AI_REQUEST_ENCODING_FORMATS = "gen_ai.request.encoding_formats"
+GEN_AI_EMBEDDINGS_DIMENSION_COUNT = "gen_ai.embeddings.dimension.count"
 GEN_AI_OUTPUT_TYPE = "gen_ai.output.type"
+GEN_AI_CONVERSATION_ID = "gen_ai.conversation.id"
 GEN_AI_WORKFLOW_NAME = "gen_ai.workflow.name"
 OPENAI_REQUEST_SERVICE_TIER = "openai.request.service_tier"
 OPENAI_RESPONSE_SERVICE_TIER = "openai.response.service_tier"
+OPENAI_API_TYPE = "openai.api.type"
+OPENAI_API_RESPONSES = "responses"
+"""`openai.api.type` of what goes through OpenAI's Responses API."""
+OPENAI_PROVIDERS = frozenset({"openai", "azure.ai.openai"})
+"""The values of `gen_ai.provider.name` whose spans may carry the conventions' `openai.*` attributes."""
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
 
@@ -61,8 +70,26 @@ class Operation(StrEnum):
     """Values of `gen_ai.operation.name` that this library emits."""
 
     CHAT = "chat"
+    TEXT_COMPLETION = "text_completion"
+    EMBEDDINGS = "embeddings"
     INVOKE_WORKFLOW = "invoke_workflow"
 
+
+# --- GenAI content (opt-in) and events --------------------------------------------------------------------------------
+GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages"
+GEN_AI_OUTPUT_MESSAGES = "gen_ai.output.messages"
+GEN_AI_SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
+GEN_AI_TOOL_DEFINITIONS = "gen_ai.tool.definitions"
+CONTENT_TRUNCATED = "llm_otel.content.truncated"
+CONTENT_DROPPED = "llm_otel.content.dropped"
+EVENT_OPERATION_DETAILS = "gen_ai.client.inference.operation.details"
+EVENT_OPERATION_EXCEPTION = "gen_ai.client.operation.exception"
+EXCEPTION_TYPE = "exception.type"
+ERROR_OTHER = "_OTHER"
+"""What the conventions call a failure that nothing is known of."""
+
+INFERENCE = frozenset({Operation.CHAT.value, Operation.TEXT_COMPLETION.value})
+"""The operations that have messages, and the event with their details; embeddings have neither."""
 
 # --- our own span attributes ------------------------------------------------------------------------------------------
 COST_NANO_USD = "llm_otel.cost.nano_usd"
@@ -112,3 +139,5 @@ ERROR_BUDGET_EXCEEDED = "budget_exceeded"
 HEADER_RETRY_AFTER = "retry-after"
 HEADER_RETRY_AFTER_MS = "retry-after-ms"
 HEADER_SHOULD_RETRY = "x-should-retry"
+HEADER_ATTEMPTED_FALLBACKS = "x-litellm-attempted-fallbacks"
+"""LiteLLM's own, beside an answer: how many of its `fallbacks` it took to get it."""

@@ -1,6 +1,6 @@
-"""What a traced body finds in its context: the current scope and the current span.
+"""What a traced body finds in its context: the current scope, the current span and the baggage.
 
-Both live in context variables, and a generator shares those of whoever asks it for the next item. So they are
+All live in context variables, and a generator shares those of whoever asks it for the next item. So they are
 put in place each time the body goes on, and taken away each time it stops.
 """
 
@@ -15,7 +15,6 @@ from llm_otel.scope import Scope, current_scope
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span
 
 
 class CarriedContext:
@@ -31,9 +30,9 @@ class CarriedContext:
     _otel_token: Token[Context]
     _outer_otel: Context
 
-    def __init__(self, scope: Scope, span: Span | None) -> None:
+    def __init__(self, scope: Scope, otel: Context) -> None:
         self._scope: Scope | None = scope
-        self._otel = tracing.context_with(span)
+        self._otel = otel
 
     def __enter__(self) -> None:
         self._outer_otel = tracing.current_context()

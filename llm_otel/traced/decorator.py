@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from llm_otel.budgets.matching import run_budget
 from llm_otel.errors import ConfigurationError
-from llm_otel.scope import Scope, Tags, parse_tags
+from llm_otel.scope import Tags, parse_tags
 from llm_otel.traced.entries import Block, Entries, block_of_caller
 from llm_otel.traced.forms import name_of, wrap
 from llm_otel.traced.opened import OpenScope
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from llm_otel.budgets.budget import Budget
+    from llm_otel.traced.trace import Trace
 
     Usd = Decimal | str | int | float
 T = TypeVar("T")
@@ -33,11 +34,18 @@ class TracedScope:
     several threads and tasks at once.
     """
 
-    __slots__ = ("_budget_usd", "_entries", "_name", "_tags")
+    __slots__ = ("_budget_usd", "_conversation_id", "_entries", "_name", "_tags")
 
-    def __init__(self, name: str | None = None, tags: Tags | None = None, budget_usd: Usd | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        tags: Tags | None = None,
+        budget_usd: Usd | None = None,
+        conversation_id: str | None = None,
+    ) -> None:
         self._name = _checked_name(name)
         self._tags = parse_tags(_checked_tags(tags))
+        self._conversation_id = _checked_conversation(conversation_id)
         self._budget_usd = budget_usd
         self._budget_for("run")
         self._entries = Entries()
@@ -57,9 +65,9 @@ class TracedScope:
         if not callable(function):
             raise ConfigurationError("function", function, "decorate what can be called; of a property, its getter")
         name = self._name or name_of(function)
-        return wrap(function, functools.partial(OpenScope, name, self._tags, self._budget_for(name)))
+        return wrap(function, self._opening(name))
 
-    def __enter__(self) -> Scope:
+    def __enter__(self) -> Trace:
         return self._enter(block_of_caller())
 
     def __exit__(
@@ -67,7 +75,7 @@ class TracedScope:
     ) -> None:
         self._exit(block_of_caller(), exc)
 
-    async def __aenter__(self) -> Scope:
+    async def __aenter__(self) -> Trace:
         return self._enter(block_of_caller())
 
     async def __aexit__(
@@ -75,13 +83,16 @@ class TracedScope:
     ) -> None:
         self._exit(block_of_caller(), exc)
 
-    def _enter(self, block: Block) -> Scope:
+    def _enter(self, block: Block) -> Trace:
         if self._name is None:
             raise ConfigurationError("name", None, "name the block: with traced_llm('nightly-digest')")
-        opened = OpenScope(self._name, self._tags, self._budget_for(self._name))
+        opened = self._opening(self._name)()
         opened.running.__enter__()
         self._entries.add(block, opened)
         return opened.scope
+
+    def _opening(self, name: str) -> Callable[[], OpenScope]:
+        return functools.partial(OpenScope, name, self._tags, self._budget_for(name), self._conversation_id)
 
     def _budget_for(self, name: str) -> Budget | None:
         return None if self._budget_usd is None else run_budget(name, self._budget_usd)
@@ -100,6 +111,12 @@ def _checked_name(name: object) -> str | None:
     return name
 
 
+def _checked_conversation(conversation_id: object) -> str | None:
+    if conversation_id is not None and (not isinstance(conversation_id, str) or not conversation_id):
+        raise ConfigurationError("conversation_id", conversation_id, "a string that is not empty, or None")
+    return conversation_id
+
+
 def _checked_tags(tags: Any) -> Tags | None:
     if tags is not None and not isinstance(tags, Iterable):
         raise ConfigurationError("tags", tags, "give a mapping or a list of strings such as 'team:search'")
@@ -108,19 +125,46 @@ def _checked_tags(tags: Any) -> Tags | None:
 
 @overload
 def traced_llm(
-    function: classmethod[T, P, R], /, *, tags: Tags | None = None, budget_usd: Usd | None = None
+    function: classmethod[T, P, R],
+    /,
+    *,
+    tags: Tags | None = None,
+    budget_usd: Usd | None = None,
+    conversation_id: str | None = None,
 ) -> classmethod[T, P, R]: ...
 @overload
 def traced_llm(
-    function: staticmethod[P, R], /, *, tags: Tags | None = None, budget_usd: Usd | None = None
+    function: staticmethod[P, R],
+    /,
+    *,
+    tags: Tags | None = None,
+    budget_usd: Usd | None = None,
+    conversation_id: str | None = None,
 ) -> staticmethod[P, R]: ...
 @overload
 def traced_llm(
-    function: Callable[P, R], /, *, tags: Tags | None = None, budget_usd: Usd | None = None
+    function: Callable[P, R],
+    /,
+    *,
+    tags: Tags | None = None,
+    budget_usd: Usd | None = None,
+    conversation_id: str | None = None,
 ) -> Callable[P, R]: ...
 @overload
-def traced_llm(name: str | None = None, *, tags: Tags | None = None, budget_usd: Usd | None = None) -> TracedScope: ...
-def traced_llm(name: Any = None, *, tags: Tags | None = None, budget_usd: Usd | None = None) -> Any:
+def traced_llm(
+    name: str | None = None,
+    *,
+    tags: Tags | None = None,
+    budget_usd: Usd | None = None,
+    conversation_id: str | None = None,
+) -> TracedScope: ...
+def traced_llm(
+    name: Any = None,
+    *,
+    tags: Tags | None = None,
+    budget_usd: Usd | None = None,
+    conversation_id: str | None = None,
+) -> Any:
     """Trace what runs inside and sum up its completions: calls, tokens and cost.
 
     A decorator, with or without parentheses, and a context manager:
@@ -151,11 +195,13 @@ def traced_llm(name: Any = None, *, tags: Tags | None = None, budget_usd: Usd | 
         tags: Who and what the calls inside are for; inner scopes win over outer ones.
         budget_usd: A hard limit in US dollars for each single run: a call inside that may cost more than what is left
             is refused with `BudgetExceededError` before it is sent. Runs inside share it, whatever their own.
+        conversation_id: Your own id of the conversation that the calls inside belong to, for their spans: usually of a
+            block, as it is another one each time. Inner scopes inherit it.
 
     Raises:
         ConfigurationError: The name is empty or no string, the tags are malformed, the budget is no amount of money,
-            or a class is decorated.
+            the conversation is no text, or a class is decorated.
     """
     if callable(name) or isinstance(name, (classmethod, staticmethod)):
-        return TracedScope(tags=tags, budget_usd=budget_usd)(name)
-    return TracedScope(name, tags, budget_usd)
+        return TracedScope(None, tags, budget_usd, conversation_id)(name)
+    return TracedScope(name, tags, budget_usd, conversation_id)

@@ -9,20 +9,24 @@ from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from llm_otel import semconv
+from llm_otel import semconv, tracing
 from llm_otel.budgets.matching import run_of
+from llm_otel.call import NO_TAGS
 from llm_otel.clock import Clock, SystemClock
 from llm_otel.recording import Guard, record_now
-from llm_otel.scope import Scope, current_scope
+from llm_otel.scope import current_scope
 from llm_otel.traced.carried import CarriedContext
 from llm_otel.traced.response import is_response
+from llm_otel.traced.trace import Trace
 from llm_otel.tracing import AttributeValue, mark_failed, start_span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
+    from llm_otel.assembly import Runtime
     from llm_otel.budgets.budget import Budget
     from llm_otel.budgets.matching import Matched
+    from llm_otel.scope import Scope
 
 T = TypeVar("T")
 
@@ -39,19 +43,40 @@ class OpenScope:
     stretches in which the body runs: all of it for a function, one step after the other for a generator.
     """
 
-    __slots__ = ("_clock", "_span", "_started_ns", "_started_s", "running", "scope")
+    __slots__ = ("_clock", "_runtime", "_span", "_started_s", "running", "scope")
 
     def __init__(
-        self, name: str, tags: Mapping[str, str], budget: Budget | None = None, *, clock: Clock = _SYSTEM_CLOCK
+        self,
+        name: str,
+        tags: Mapping[str, str],
+        budget: Budget | None = None,
+        conversation_id: str | None = None,
+        *,
+        clock: Clock = _SYSTEM_CLOCK,
     ) -> None:
         self._span: Span | None = None
-        self.scope = Scope(name, tags, parent=current_scope.get(), budget=_of_this_run(budget, clock))
         self._clock = clock
-        self._started_ns = clock.now_ns()
-        self._started_s = clock.monotonic()
-        _guard.call(_WHERE, _arm_interception)
+        started = (clock.now_ns(), clock.monotonic())
+        self._started_s = started[1]
+        # Kept to the end: whatever is configured meanwhile, and when the interpreter exits nothing can be imported.
+        self._runtime: Runtime | None = _guard.call(_WHERE, _make_ready)
+        baggage = None if self._runtime is None else self._runtime.baggage
+        self.scope = Trace(
+            name,
+            tags,
+            current_scope.get(),
+            received=NO_TAGS if baggage is None else _guard.call(_WHERE, baggage.received) or NO_TAGS,
+            conversation_id=conversation_id,
+            budget=_of_this_run(budget, clock),
+            clock=clock,
+            started=started,
+        )
         record_now(self._start_span)
-        self.running = CarriedContext(self.scope, self._span)
+        self.scope.shown_by(self._span)
+        context = tracing.context_with(self._span)
+        if baggage is not None:
+            context = _guard.call(_WHERE, baggage.sent, context, self.scope.tags) or context
+        self.running = CarriedContext(self.scope, context)
 
     def __enter__(self) -> Self:
         return self
@@ -101,18 +126,17 @@ class OpenScope:
             _guard.call(_WHERE, _describe_end, span, self.scope, error)
         finally:
             _guard.call(_WHERE, span.end)
+            if self._runtime is not None:
+                duration_s, trace = self._clock.monotonic() - self._started_s, span.get_span_context()
+                _guard.call(_WHERE, self._runtime.scope_ended, self.scope.name, duration_s, _error_type(error), trace)
 
     def _record_response(self, value: object) -> None:
         if not is_response(value):
             return
         from llm_otel.wiring import runtime
 
-        runtime().record_response(
-            value,
-            scope=self.scope,
-            started_ns=self._started_ns,
-            duration_s=self._clock.monotonic() - self._started_s,
-        )
+        started_ns, duration_s = self.scope.since
+        runtime().record_response(value, scope=self.scope, started_ns=started_ns, duration_s=duration_s)
 
 
 def _of_this_run(budget: Budget | None, clock: Clock) -> Matched | None:
@@ -130,10 +154,13 @@ def _on_internal_error(where: str, error: Exception) -> None:
 _guard = Guard(_on_internal_error)
 
 
-def _arm_interception() -> None:
+def _make_ready() -> Runtime:
+    """Have plain calls inside watched; return the runtime."""
     from llm_otel.intercept import arm
+    from llm_otel.wiring import runtime
 
     arm()
+    return runtime()
 
 
 def _attributes_at_start(scope: Scope) -> dict[str, AttributeValue]:
@@ -141,6 +168,8 @@ def _attributes_at_start(scope: Scope) -> dict[str, AttributeValue]:
         semconv.GEN_AI_OPERATION_NAME: _INVOKE_WORKFLOW,
         semconv.GEN_AI_WORKFLOW_NAME: scope.name,
     }
+    if scope.conversation_id is not None:
+        attributes[semconv.GEN_AI_CONVERSATION_ID] = scope.conversation_id
     for name, value in scope.tags.items():
         attributes[semconv.TAG_PREFIX + name] = value
     return attributes
@@ -158,9 +187,14 @@ def _describe_end(span: Span, scope: Scope, error: BaseException | None) -> None
     if totals.unpriced_calls:
         attributes[semconv.TOTAL_UNPRICED_CALLS] = totals.unpriced_calls
     span.set_attributes(attributes)
-    if error is not None and _is_failure(error):
+    error_type = _error_type(error)
+    if error_type is not None:
         # No description and no exception event: the text of an exception may quote the prompt.
-        mark_failed(span, type(error).__qualname__)
+        mark_failed(span, error_type)
+
+
+def _error_type(error: BaseException | None) -> str | None:
+    return type(error).__qualname__ if error is not None and _is_failure(error) else None
 
 
 def _is_failure(error: BaseException) -> bool:

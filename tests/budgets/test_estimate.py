@@ -19,11 +19,10 @@ from llm_otel.budgets.estimate import (
     TOKENS_FOR_TOOLS,
     TOKENS_PER_CALL,
     Extent,
-    choices,
     extent_of,
     fixed_tokens,
-    output_limit,
 )
+from llm_otel.budgets.shapes import CHAT
 from llm_otel.models.limits import ModelLimits
 
 UNLIMITED = ModelLimits()
@@ -303,14 +302,14 @@ def test_a_mark_has_no_text() -> None:
 )
 def test_the_callers_output_limit(arguments: dict[str, Any], limit: int | None) -> None:
     """Under either name; what is no positive whole number limits nothing."""
-    assert limit == output_limit(arguments)
+    assert limit == CHAT.output_limit(arguments)
     assert limit == extent(**arguments).output_tokens
 
 
 @pytest.mark.parametrize(("n", "count"), [(None, 1), (1, 1), (3, 3), (0, 1), (-2, 1), (True, 1), ("3", 1), (2.0, 1)])
 def test_each_answer_that_is_asked_for_may_be_that_long(n: Any, count: int) -> None:
     """The limit is for each."""
-    assert count == choices({"n": n})
+    assert count == CHAT.answers_to({"n": n})
     assert count * 100 == extent(n=n, max_tokens=100).output_tokens
 
 

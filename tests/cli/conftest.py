@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ kind = "soft"
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Runs the command line in this process, as in a terminal of 80 columns, with nothing configured."""
     monkeypatch.setenv("COLUMNS", "80")
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
     for name in (*Settings.model_fields, "config_file"):
         monkeypatch.delenv(f"LLM_OTEL_{name.upper()}", raising=False)
 

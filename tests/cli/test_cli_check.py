@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +19,8 @@ from llm_otel.budgets.matching import BudgetSet
 from llm_otel.cli.checks.finding import State
 from llm_otel.cli.checks.packages import look_at_litellm, look_at_prices
 from llm_otel.enforcement.journal import Journal
+from llm_otel.telemetry.trial import SPAN_NAME
+from tests.integration.otlp_receiver import Receiver
 
 DAY_S = 86_400
 NOBODY = "redis://127.0.0.1:1/0"
@@ -188,13 +191,38 @@ def test_a_service_is_scraped(found, serve, page, state):
     assert state == finding["state"]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/metrics", "localhost:9464/metrics", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/metrics",
+        "localhost:9464/metrics",
+        "file:///etc/passwd",
+        "http://127.0.0.1:port/metrics",
+        "http://[::1/metrics",
+    ],
+)
 def test_what_cannot_be_scraped_fails(found, url):
     """And no file is read."""
     finding = found("--metrics-url", url, exit_code=1)["metrics"]
 
     assert State.FAILED == finding["state"]
     assert url in finding["said"]
+
+
+def test_a_port_that_speaks_something_else_fails(found):
+    """Such as that of gRPC, or of a database."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"-ERR unknown command\r\n")
+
+        threading.Thread(target=answer).start()
+        finding = found("--metrics-url", f"http://127.0.0.1:{server.getsockname()[1]}/metrics", exit_code=1)["metrics"]
+
+    assert State.FAILED == finding["state"]
 
 
 @pytest.mark.parametrize(
@@ -221,3 +249,80 @@ def test_litellms_release_is_judged(version, state, said):
 def test_prices_grow_stale(age_s, state):
     """After two months a bill and these figures part."""
     assert state == look_at_prices(age_s).state
+
+
+def test_nothing_is_sent_where_nobody_asked(found):
+    """It says how to."""
+    finding = found()["otlp"]
+
+    assert State.NOTE == finding["state"]
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in finding["to_do"]
+
+
+def test_an_endpoint_that_takes_a_span_passes(found, monkeypatch):
+    """It got one, whose name says whose it is."""
+    with Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        finding = found()["otlp"]
+
+    assert State.OK == finding["state"]
+    assert [SPAN_NAME] == [span.name for span in receiver.spans]
+
+
+def test_the_test_span_is_sent_however_little_is_sampled(found, monkeypatch):
+    """It is the endpoint that is looked at."""
+    with Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+        finding = found()["otlp"]
+
+    assert State.OK == finding["state"]
+    assert [SPAN_NAME] == [span.name for span in receiver.spans]
+
+
+def test_a_limit_that_the_sdk_refuses_fails(found, monkeypatch):
+    """With the SDK's words, which name the variable."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_SPAN_EVENT_COUNT_LIMIT", "-1")
+
+    assert "OTEL_SPAN_EVENT_COUNT_LIMIT" in found(exit_code=1)["otlp"]["said"]
+
+
+def test_signals_that_are_sent_without_traces_are_named(found, monkeypatch):
+    """Nothing is tried, and it is not said that nothing is sent."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:1")
+
+    finding = found()["otlp"]
+
+    assert State.NOTE == finding["state"]
+    assert finding["said"].startswith("no spans are sent; metrics ")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_an_endpoint_that_nobody_listens_on_fails(found, monkeypatch, protocol):
+    """In seconds, with the reason, and without the password in its address."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hush@127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+
+    finding = found(exit_code=1)["otlp"]
+
+    assert State.FAILED == finding["state"]
+    assert finding["said"].startswith(f"http://127.0.0.1:1 ({protocol}) took no span: ")
+    assert "hush" not in finding["said"]
+
+
+def test_a_protocol_that_is_none_fails(found, monkeypatch):
+    """With those that are."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
+
+    assert "http/protobuf" in found(exit_code=1)["otlp"]["said"]
+
+
+def test_metrics_that_are_pushed_are_not_scraped(found, monkeypatch):
+    """There is no page then."""
+    monkeypatch.setenv("LLM_OTEL_METRICS_EXPORT", "otlp")
+
+    assert State.OK == found()["metrics"]["state"]

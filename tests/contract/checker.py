@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry.sdk.metrics.export import Histogram, HistogramDataPoint, MetricsData, ScopeMetrics, Sum
+from opentelemetry.sdk.metrics.export import Metric as SdkMetric
 from opentelemetry.sdk.trace import ReadableSpan
 from prometheus_client.metrics_core import Metric
 
@@ -39,10 +41,14 @@ class Finding:
 Say = Callable[[str, str], Finding]
 
 
-def check_spans(spans: Iterable[ReadableSpan]) -> list[Finding]:
-    """Check every span of ours, alone and among the others. Spans of other instrumentations are left alone."""
+def check_spans(spans: Iterable[ReadableSpan], *, with_content: bool = False) -> list[Finding]:
+    """Check every span of ours, alone and among the others. Spans of other instrumentations are left alone.
+
+    Content is a violation, unless it was asked for: `tests.contract.content` looks whether it is valid.
+    """
     ours = [span for span in spans if _scope_name(span) == conventions.SCOPE_NAME]
-    return [finding for span in ours for finding in check_span(span)] + list(_check_trees(ours))
+    found = [finding for span in ours for finding in check_span(span)] + list(_check_trees(ours))
+    return [finding for finding in found if not (with_content and finding.rule == "content")]
 
 
 def check_span(span: ReadableSpan) -> list[Finding]:
@@ -60,9 +66,9 @@ def check_span(span: ReadableSpan) -> list[Finding]:
     found += _check_name_and_kind(span, kind, convention, say)
     found += _check_status(span, attributes, say)
     for name, value in attributes.items():
-        found += _check_attribute(name, value, attributes, convention, say)
-    found += _check_missing(attributes, convention, say)
-    if kind is Kind.INFERENCE:
+        found += check_attribute(name, value, attributes, convention, say)
+    found += check_missing(attributes, convention, say)
+    if kind in (Kind.INFERENCE, Kind.EMBEDDINGS):
         found += _check_provider(attributes, say)
         found += _check_usage(attributes, say)
         found += _check_cost(attributes, say)
@@ -78,7 +84,14 @@ def kind_of(attributes: Attributes) -> Kind | None:
         return Kind.ALERT
     if operation == "invoke_workflow":
         return Kind.WORKFLOW
+    if operation == "embeddings":
+        return Kind.EMBEDDINGS
     return Kind.INFERENCE if operation in conventions.OPERATIONS else None
+
+
+def is_call(span: ReadableSpan) -> bool:
+    """Tell a span that stands for a call to a provider."""
+    return kind_of(span.attributes or {}) in (Kind.INFERENCE, Kind.EMBEDDINGS)
 
 
 def _scope_name(span: ReadableSpan) -> str | None:
@@ -128,9 +141,10 @@ def _check_status(span: ReadableSpan, attributes: Attributes, say: Say) -> Itera
         yield say("outcome_and_status", f"outcome {outcome!r} with status {status}")
 
 
-def _check_attribute(
+def check_attribute(
     name: str, value: object, attributes: Attributes, convention: SpanConvention, say: Say
 ) -> Iterator[Finding]:
+    """Check one attribute beside the others."""
     known = _lookup(name, convention)
     if known is None:
         yield say("unknown_attribute", f"{name} is in no registry for this span")
@@ -179,7 +193,8 @@ def _is_in_domain(value: Any, known: Attribute) -> bool:
     return known.type != "int" or -(2**63) <= value < 2**63
 
 
-def _check_missing(attributes: Attributes, convention: SpanConvention, say: Say) -> Iterator[Finding]:
+def check_missing(attributes: Attributes, convention: SpanConvention, say: Say) -> Iterator[Finding]:
+    """Say which attributes are not there and should be."""
     for name, known in convention.attributes.items():
         if name in attributes:
             continue
@@ -238,7 +253,7 @@ def _check_trees(spans: Sequence[ReadableSpan]) -> Iterator[Finding]:
     ids = {_id(span): span for span in spans}
     for span in spans:
         kind = kind_of(span.attributes or {})
-        if kind is Kind.INFERENCE:
+        if kind in (Kind.INFERENCE, Kind.EMBEDDINGS):
             yield from _check_attempts(span, children.get(_id(span), []))
         elif kind is Kind.WORKFLOW:
             # What outlives its scope (a stream that is read later) is not in the totals.
@@ -246,7 +261,7 @@ def _check_trees(spans: Sequence[ReadableSpan]) -> Iterator[Finding]:
             yield from _check_totals(span, ended)
         elif kind is Kind.ATTEMPT:
             parent = ids.get(span.parent.span_id) if span.parent is not None else None
-            if parent is None or kind_of(parent.attributes or {}) is not Kind.INFERENCE:
+            if parent is None or not is_call(parent):
                 yield Finding("attempt_parent", span.name, "it is no child of the call it belongs to")
 
 
@@ -282,7 +297,7 @@ def _check_totals(span: ReadableSpan, calls: Sequence[ReadableSpan]) -> Iterator
 
 def _inference_below(span: ReadableSpan, children: Mapping[int, list[ReadableSpan]]) -> Iterator[ReadableSpan]:
     for child in children.get(_id(span), []):
-        if kind_of(child.attributes or {}) is Kind.INFERENCE:
+        if is_call(child):
             yield child
         yield from _inference_below(child, children)
 
@@ -337,3 +352,54 @@ def _check_family(family: Metric, tag_labels: tuple[str, ...]) -> Iterator[Findi
                 yield say("label_value", f"{label}={sample.labels.get(label)!r} is not one of {sorted(values)}")
         if not any(sample.name.endswith(suffix) for suffix in _SUFFIXES[known.type]):
             yield say("sample_name", f"{sample.name} is no sample of a {known.type}")
+
+
+# --- the metrics of the conventions -----------------------------------------------------------------------------------
+
+
+def check_genai_metrics(data: MetricsData) -> list[Finding]:
+    """Check what a reader of the SDK is given under `gen_ai.`: names, kinds, units, buckets and attributes."""
+    return [
+        finding
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name.startswith("gen_ai.")
+        for finding in (*_check_scope(scope, metric.name), *_check_instrument(metric))
+    ]
+
+
+def _check_scope(metrics: ScopeMetrics, name: str) -> Iterator[Finding]:
+    scope = metrics.scope
+    if (scope.name, scope.schema_url) != (conventions.SCOPE_NAME, conventions.SCHEMA_URL) or not scope.version:
+        yield Finding("scope", name, f"recorded by {scope.name} {scope.version} with {scope.schema_url}")
+
+
+def _check_instrument(metric: SdkMetric) -> Iterator[Finding]:
+    def say(rule: str, message: str) -> Finding:
+        return Finding(rule, metric.name, message)
+
+    known = conventions.GENAI_METRICS.get(metric.name)
+    if known is None:
+        yield say("unknown_metric", "it is in no registry")
+        return
+    if metric.unit != known.unit:
+        yield say("metric_unit", f"{metric.unit!r} should be {known.unit!r}")
+    if not metric.description:
+        yield say("metric_description", "nothing says what it is")
+    is_counter = isinstance(metric.data, Sum) and metric.data.is_monotonic
+    if not (isinstance(metric.data, Histogram) if known.buckets else is_counter):
+        should = "histogram" if known.buckets else "counter"
+        yield say("metric_type", f"{type(metric.data).__name__} should be a {should}")
+        return
+    for point in metric.data.data_points:
+        if isinstance(point, HistogramDataPoint) and tuple(point.explicit_bounds) != known.buckets:
+            yield say("metric_buckets", f"{point.explicit_bounds} should be {known.buckets}")
+        yield from _check_point(point.attributes or {}, known.attributes, say)
+
+
+def _check_point(found: Attributes, known: Mapping[str, Attribute], say: Say) -> Iterator[Finding]:
+    convention = SpanConvention(named_by=(), span_kind="CLIENT", attributes=known, templates={})
+    for name, value in found.items():
+        yield from check_attribute(name, value, found, convention, say)
+    yield from check_missing(found, convention, say)

@@ -33,6 +33,7 @@ class Kind(Enum):
     """The kinds of span that this library makes."""
 
     INFERENCE = "inference"
+    EMBEDDINGS = "embeddings"
     ATTEMPT = "attempt"
     WORKFLOW = "workflow"
     ALERT = "alert"
@@ -175,6 +176,9 @@ def _has_begun_to_answer(attributes: Attributes) -> bool:
 
 _is_answered = _outcome_in(ANSWERED)
 _is_answered_stream: Where = lambda attributes: _is_answered(attributes) and "gen_ai.request.stream" in attributes
+_is_answered_with_numbers: Where = lambda attributes: (
+    _is_answered(attributes) and "base64" not in attributes.get("gen_ai.request.encoding_formats", ())
+)
 _is_denied = _outcome_in(frozenset({"denied"}))
 _is_of_openai: Where = lambda attributes: attributes.get("gen_ai.provider.name") in OPENAI_API
 
@@ -219,6 +223,8 @@ _REQUEST = {
     "gen_ai.request.max_tokens": Attribute("int", Level.OPTIONAL),
     "gen_ai.request.stop_sequences": Attribute("string[]", Level.OPTIONAL),
     "gen_ai.request.reasoning.level": _text(Level.OPTIONAL),
+    "gen_ai.request.previous_response.id": _text(Level.OPTIONAL),
+    "openai.api.type": _text(Level.OPTIONAL, values=frozenset({"chat_completions", "responses"})),
     "server.address": _text(Level.RECOMMENDED, _is_answered),
     "server.port": _count(Level.CONDITIONAL, _has("server.address"), is_exact=True, least=1),
     "openai.request.service_tier": _text(Level.OPTIONAL, pattern=re.compile(r"(?!auto$).+")),
@@ -273,6 +279,8 @@ _OWN_ON_INFERENCE = {
     "llm_otel.estimate.exceeded": _FLAG,
     "llm_otel.max_tokens.defaulted": _FLAG,
     "llm_otel.max_tokens.clipped": _FLAG,
+    "llm_otel.content.truncated": _count(Level.OPTIONAL, least=1),
+    "llm_otel.content.dropped": _count(Level.OPTIONAL, least=1),
 }
 
 INFERENCE = SpanConvention(
@@ -287,6 +295,27 @@ INFERENCE = SpanConvention(
         **_MESSAGES,
         "gen_ai.system_instructions": _CONTENT,
         "gen_ai.tool.definitions": _CONTENT,
+    },
+    templates=_TAGS,
+)
+
+EMBEDDINGS = SpanConvention(
+    named_by=("gen_ai.operation.name", "gen_ai.request.model"),
+    span_kind="CLIENT",
+    attributes={
+        "gen_ai.operation.name": _text(Level.REQUIRED, values=frozenset({"embeddings"})),
+        "gen_ai.provider.name": _text(Level.REQUIRED),
+        "gen_ai.request.model": _text(Level.OPTIONAL),
+        "gen_ai.conversation.id": _text(Level.OPTIONAL),
+        "gen_ai.request.encoding_formats": Attribute("string[]", Level.OPTIONAL),
+        "gen_ai.embeddings.dimension.count": _count(Level.RECOMMENDED, _is_answered_with_numbers, least=1),
+        "gen_ai.response.model": _text(Level.RECOMMENDED, _is_answered),
+        "gen_ai.usage.input_tokens": _count(Level.RECOMMENDED, _is_answered),
+        "server.address": _text(Level.RECOMMENDED, _is_answered),
+        "server.port": _count(Level.CONDITIONAL, _has("server.address"), is_exact=True, least=1),
+        **_COST,
+        **_STATUS,
+        **_OWN_ON_INFERENCE,
     },
     templates=_TAGS,
 )
@@ -345,9 +374,40 @@ ALERT = SpanConvention(
 EVENTS: Mapping[str, Mapping[str, Attribute]] = {"llm_otel.budget.alert": ALERT.attributes}
 """What may stand on an inference span as an event: usually the same threshold."""
 
+
+@dataclass(frozen=True, slots=True)
+class LogConvention:
+    """One kind of event that is a log record: all of it stands in attributes, and there is no body."""
+
+    severity: str
+    number: int
+    attributes: Mapping[str, Attribute]
+    templates: Mapping[str, Attribute]
+
+
+LOG_EVENTS: Mapping[str, LogConvention] = {
+    # "Exactly the set of the inference span", content as structures.
+    "gen_ai.client.inference.operation.details": LogConvention("DEBUG", 5, INFERENCE.attributes, INFERENCE.templates),
+    # Its span's attributes may be copied: enough of them to read it alone. No message: it quotes prompts.
+    "gen_ai.client.operation.exception": LogConvention(
+        "WARN",
+        13,
+        {
+            "exception.type": _text(Level.REQUIRED, pattern=_IDENTIFIER),
+            "gen_ai.operation.name": _text(Level.REQUIRED, values=OPERATIONS),
+            "gen_ai.provider.name": _text(Level.REQUIRED),
+            "gen_ai.request.model": _text(Level.OPTIONAL),
+            "http.response.status_code": Attribute("int", Level.OPTIONAL, least=400),
+        },
+        {},
+    ),
+}
+"""Of embeddings there is only the exception."""
+
 CONVENTIONS: Mapping[Kind, SpanConvention] = {
     Kind.ALERT: ALERT,
     Kind.INFERENCE: INFERENCE,
+    Kind.EMBEDDINGS: EMBEDDINGS,
     Kind.ATTEMPT: ATTEMPT,
     Kind.WORKFLOW: WORKFLOW,
 }
@@ -383,6 +443,12 @@ DISJOINT = (
     ),
 )
 """Parts that do not overlap, so that together they are no more than the whole."""
+
+
+# --- resources --------------------------------------------------------------------------------------------------------
+
+RESOURCE = frozenset({"service.name", "service.instance.id", "deployment.environment.name"})
+"""What we say of a process ourselves; the rest is the SDK's."""
 
 
 # --- metrics ----------------------------------------------------------------------------------------------------------
@@ -464,3 +530,71 @@ NEVER_A_LABEL = frozenset({"user", "key", "api_key", "prompt", "trace_id", "span
 """What has no bound or is nobody's business: exemplars carry the trace."""
 DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """What the conventions give for every duration of a client."""
+
+
+# --- the metrics of the conventions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentConvention:
+    """One metric of the GenAI conventions, as a reader of the SDK sees it. Histograms have bucket bounds."""
+
+    unit: str
+    attributes: Mapping[str, Attribute]
+    buckets: tuple[float, ...] = ()
+
+
+TOKEN_BUCKETS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
+WORKFLOW_BUCKETS = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
+
+
+def _of(operations: frozenset[str], more: Mapping[str, Attribute] | None = None) -> Mapping[str, Attribute]:
+    """Return the attributes of a client's operation, and further ones."""
+    return {
+        "gen_ai.operation.name": _text(Level.REQUIRED, values=operations),
+        "gen_ai.provider.name": _text(Level.REQUIRED),
+        "gen_ai.request.model": _text(Level.OPTIONAL),
+        "gen_ai.response.model": _text(Level.OPTIONAL),
+        "server.address": _text(Level.OPTIONAL),
+        "server.port": _count(Level.CONDITIONAL, _has("server.address"), is_exact=True, least=1),
+        **(more or {}),
+    }
+
+
+_ERROR = {"error.type": _text(Level.OPTIONAL, pattern=_IDENTIFIER)}
+_INFERENCES = _of(INFERENCE_OPERATIONS)
+_CALLS = INFERENCE_OPERATIONS | {"embeddings"}
+_MODALITY = _text(Level.REQUIRED, values=frozenset({"text", "image", "audio", "unknown"}))
+_TOKENS_USED = InstrumentConvention("{token}", _of(INFERENCE_OPERATIONS, {"gen_ai.token.modality": _MODALITY}))
+_TOKENS_OF_ONE = InstrumentConvention("{token}", _INFERENCES, TOKEN_BUCKETS)
+
+LATEST_GENAI_METRICS: Mapping[str, InstrumentConvention] = {
+    "gen_ai.client.inference.duration": InstrumentConvention("s", _of(INFERENCE_OPERATIONS, _ERROR), DURATION_BUCKETS),
+    "gen_ai.client.inference.time_to_first_chunk": InstrumentConvention("s", _INFERENCES, DURATION_BUCKETS),
+    "gen_ai.client.inference.time_per_output_chunk": InstrumentConvention("s", _INFERENCES, DURATION_BUCKETS),
+    "gen_ai.client.inference.usage.input_tokens": _TOKENS_USED,
+    "gen_ai.client.inference.usage.output_tokens": _TOKENS_USED,
+    "gen_ai.client.inference.usage.cache_read.input_tokens": _TOKENS_USED,
+    "gen_ai.client.inference.usage.cache_write.input_tokens": _TOKENS_USED,
+    "gen_ai.client.inference.usage.reasoning.output_tokens": _TOKENS_USED,
+    "gen_ai.client.inference.operation.input_tokens": _TOKENS_OF_ONE,
+    "gen_ai.client.inference.operation.output_tokens": _TOKENS_OF_ONE,
+    "gen_ai.client.operation.duration": InstrumentConvention(
+        "s", _of(frozenset({"embeddings"}), _ERROR), DURATION_BUCKETS
+    ),
+    "gen_ai.invoke_workflow.duration": InstrumentConvention(
+        "s", {"gen_ai.workflow.name": _text(Level.OPTIONAL), **_ERROR}, WORKFLOW_BUCKETS
+    ),
+}
+LEGACY_GENAI_METRICS: Mapping[str, InstrumentConvention] = {
+    "gen_ai.client.operation.duration": InstrumentConvention("s", _of(_CALLS, _ERROR), DURATION_BUCKETS),
+    "gen_ai.client.token.usage": InstrumentConvention(
+        "{token}",
+        _of(_CALLS, {"gen_ai.token.type": _text(Level.REQUIRED, values=frozenset({"input", "output"}))}),
+        TOKEN_BUCKETS,
+    ),
+    "gen_ai.client.operation.time_to_first_chunk": InstrumentConvention("s", _INFERENCES, DURATION_BUCKETS),
+    "gen_ai.client.operation.time_per_output_chunk": InstrumentConvention("s", _INFERENCES, DURATION_BUCKETS),
+}
+"""As of v1.41 of the core conventions. What both generations have is wider here."""
+GENAI_METRICS = LATEST_GENAI_METRICS | LEGACY_GENAI_METRICS

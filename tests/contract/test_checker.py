@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from tests.contract import checker
-from tests.contract.checker import check_metrics, check_span, check_spans
-from tests.contract.conventions import SCHEMA_URL
+from tests.contract.checker import check_genai_metrics, check_metrics, check_span, check_spans
+from tests.contract.conventions import DURATION_BUCKETS, SCHEMA_URL
 
 SCOPE = InstrumentationScope("llm_otel", "", SCHEMA_URL)
 ABSENT = object()
@@ -243,7 +245,7 @@ BAD_SHELLS = [
     ("value", REFUSED.with_attributes({"error.type": "the prompt was: Hello!"})),
     ("value", REFUSED.with_attributes({"http.response.status_code": 200})),
     ("span_type", ANSWERED.with_attributes({"gen_ai.operation.name": "completion"})),
-    ("value", ANSWERED.with_attributes({"gen_ai.operation.name": "embeddings"}).but(name="embeddings gpt-4o-mini")),
+    ("value", ANSWERED.with_attributes({"gen_ai.operation.name": "retrieval"}).but(name="retrieval gpt-4o-mini")),
     ("schema_url", ANSWERED.but(scope=InstrumentationScope("llm_otel"))),
     ("no_events", REFUSED.but(events=(Event("exception", {"exception.message": "Hello!"}),))),
     ("event_attributes", ANSWERED.but(events=(Event("llm_otel.budget.alert", {"llm_otel.alert.budget": "team"}),))),
@@ -337,10 +339,76 @@ def test_a_bad_metric_is_found(rule, family, monkeypatch):
     assert rule in rules(check_metrics([_bad_metric(rule, family, monkeypatch)]))
 
 
+# --- the metrics of the conventions -----------------------------------------------------------------------------------
+
+DURATION = "gen_ai.client.inference.duration"
+TOKENS = "gen_ai.client.inference.usage.input_tokens"
+INFERENCE = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
+TEXT = INFERENCE | {"gen_ai.token.modality": "text"}
+
+
+def instrument(
+    name: str = DURATION,
+    unit: str = "s",
+    description: str = "What it is.",
+    buckets: tuple[float, ...] = DURATION_BUCKETS,
+    attributes: Mapping[str, Any] = INFERENCE,
+    scope: tuple[str, str, str] = ("llm_otel", "1.0", SCHEMA_URL),
+) -> MetricsData:
+    """Return what a reader is given of one measurement; without buckets, of a counter."""
+    reader = InMemoryMetricReader()
+    meter = MeterProvider([reader]).get_meter(*scope[:2], schema_url=scope[2])
+    if buckets:
+        histogram = meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=buckets)
+        histogram.record(0.5, attributes)
+    else:
+        meter.create_counter(name, unit, description).add(1, attributes)
+    data = reader.get_metrics_data()
+    assert data is not None
+    return data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        instrument(),
+        instrument(attributes=INFERENCE | {"error.type": "TimeoutError", "server.address": "a", "server.port": 1}),
+        instrument(TOKENS, "{token}", buckets=(), attributes=TEXT),
+        instrument("http.client.duration", "ms", "", buckets=(1,)),
+    ],
+)
+def test_good_instruments_pass(data):
+    """What follows the tables is left alone, and so are the metrics of others."""
+    assert [] == check_genai_metrics(data)
+
+
+BAD_INSTRUMENTS = [
+    ("unknown_metric", instrument("gen_ai.client.inference.durations")),
+    ("scope", instrument(scope=("llm_otel", "1.0", "https://opentelemetry.io/schemas/1.41.0"))),
+    ("scope", instrument(scope=("llm_otel", "", SCHEMA_URL))),
+    ("metric_unit", instrument(unit="ms")),
+    ("metric_description", instrument(description="")),
+    ("metric_type", instrument(buckets=())),
+    ("metric_type", instrument(TOKENS, "{token}", attributes=TEXT)),
+    ("metric_buckets", instrument(buckets=(1, 2))),
+    ("required", instrument(attributes={"gen_ai.operation.name": "chat"})),
+    ("required", instrument(TOKENS, "{token}", buckets=(), attributes=INFERENCE)),
+    ("conditional", instrument(attributes=INFERENCE | {"server.address": "a"})),
+    ("unknown_attribute", instrument(attributes=INFERENCE | {"gen_ai.response.id": "1"})),
+    ("value", instrument(attributes=INFERENCE | {"gen_ai.operation.name": "embeddings"})),
+]
+
+
+@pytest.mark.parametrize(("rule", "data"), BAD_INSTRUMENTS)
+def test_a_bad_instrument_is_found(rule, data):
+    """One rule after the other."""
+    assert [rule] == sorted(rules(check_genai_metrics(data)))
+
+
 def test_every_rule_has_a_violation_here():
     """A rule that nothing breaks may check nothing."""
     source = Path(checker.__file__).read_text(encoding="utf-8")
     named = set(re.findall(r"(?:say|Finding)\(\s*\"(\w+)\"", source)) | {"required", "conditional", "recommended"}
-    broken = {rule for rule, *_ in (*BAD_ATTRIBUTES, *BAD_SHELLS, *BAD_TREES, *BAD_METRICS)}
+    broken = {rule for rule, *_ in (*BAD_ATTRIBUTES, *BAD_SHELLS, *BAD_TREES, *BAD_METRICS, *BAD_INSTRUMENTS)}
 
     assert named == broken

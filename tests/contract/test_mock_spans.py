@@ -163,3 +163,24 @@ def test_a_model_that_nobody_knows(conformant_spans, world):
     assert response.usage.total_cost_usd is None
     assert "gen_ai.usage.cost.amount" not in conformant_spans.only.attributes
     assert 1 == world.metric("llm_otel_unpriced_requests_total")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "name"),
+    [
+        ("embedding", {"model": "text-embedding-3-small", "input": ["Hi"], "dimensions": 2}, "embeddings"),
+        ("text_completion", {"model": "gpt-3.5-turbo-instruct", "prompt": "Hi"}, "text_completion"),
+        ("responses", {"model": "gpt-4o-mini", "input": "Hi", "max_output_tokens": 50}, "chat"),
+    ],
+)
+def test_every_operation(function, arguments, name, conformant_spans, world):
+    """Each has a span of its own kind, and the same labels in the metrics."""
+    with traced_llm("work"):
+        answer = [0.1, 0.2] if function == "embedding" else "hi there"
+        getattr(litellm(), function)(**arguments, mock_response=answer)
+
+    call = conformant_spans.named(f"{name} {arguments['model']}")
+    assert name == call.attributes["gen_ai.operation.name"]
+    assert True is call.attributes["llm_otel.mock"]
+    assert ("gen_ai.usage.output_tokens" in call.attributes) is (function != "embedding")
+    assert 1 == world.metric("llm_otel_requests_total", operation=name, outcome="success", model=arguments["model"])

@@ -5,10 +5,7 @@ says so.
 """
 
 import asyncio
-import gc
-import os
 import threading
-import warnings
 
 import pytest
 
@@ -30,6 +27,7 @@ pytestmark = [
     pytest.mark.wire,
     # LiteLLM leaves sessions to the garbage collector and calls what pydantic and others have deprecated.
     pytest.mark.filterwarnings("ignore"),
+    pytest.mark.usefixtures("collect_between_tests"),
 ]
 
 MODELS = {
@@ -51,54 +49,6 @@ TOOL = {
 
 each_provider = pytest.mark.parametrize("provider", list(MODELS))
 both_ways = pytest.mark.parametrize("way", ["sync", "async"])
-
-
-@pytest.fixture(scope="module")
-def litellm():
-    """LiteLLM, told to fetch nothing."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        patch.setenv("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import litellm
-
-        patch.setattr(litellm, "suppress_debug_info", True)
-        yield litellm
-
-
-@pytest.fixture(autouse=True)
-def _collect_between_tests():
-    """Free what LiteLLM leaves half read, but not amid a call.
-
-    Only the cyclic collector frees the response of a stream from Anthropic, even of one read to its end. Its closing
-    takes the lock of httpcore's pool: collected by chance where httpcore holds that lock, it waits for ever.
-    """
-    gc.disable()
-    yield
-    gc.enable()
-    gc.collect(0)
-
-
-@pytest.fixture(scope="module")
-def run(litellm):
-    """Run coroutines on one event loop: LiteLLM keeps its clients, and closes some it goes on to use."""
-    with asyncio.Runner() as runner:
-        yield runner.run
-        runner.run(litellm.close_litellm_async_clients())
-
-
-@pytest.fixture
-def simulator(monkeypatch):
-    """A running simulator that the environment points at, with nothing but placeholder keys."""
-    for name in [name for name in os.environ if name.endswith("_API_KEY")]:
-        monkeypatch.delenv(name)
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    with Simulator() as running:
-        for name, value in running.env(with_keys=True).items():
-            monkeypatch.setenv(name, value)
-        yield running
 
 
 class Client:

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_otel.demo.simulator import Break, Fail, Finish, Hang, Pace, Reply, ToolCall, prose, tokens
+from llm_otel.demo.simulator import Break, Fail, Finish, Hang, Pace, Reply, ToolCall, conversations, prose, tokens
 from llm_otel.demo.simulator.bill import BillLine, Ledger
-from llm_otel.demo.simulator.chat import ChatRequest, Provider, Segment, TokenCounts, Tool
+from llm_otel.demo.simulator.chat import ChatRequest, Provider, Segment, TokenCounts, Tool, Turn
 from llm_otel.demo.simulator.compose import Draft, Stamp, compose
 from llm_otel.demo.simulator.connection import Connection
+from llm_otel.demo.simulator.conversations import Conversations
 from llm_otel.demo.simulator.gate import Gate
 from llm_otel.demo.simulator.http1 import LARGEST_HEAD, HttpRequest, HttpSyntaxError, RequestReader
 from llm_otel.demo.simulator.journal import Journal, RecordedRequest
@@ -182,6 +183,39 @@ class TestPromptCache:
         cache = PromptCache()
 
         assert [CacheUse(), CacheUse()] == [cache.use(request), cache.use(request)]
+
+
+class TestConversations:
+    """What is kept for those who go on."""
+
+    def answer(self, number, *, previous=None, is_kept=True):
+        """Return the answer to one turn, after two tokens of instructions."""
+        segments = (Segment("Be brief"), Segment(f"question {number}"))
+        request = ChatRequest(Provider.OPENAI, "m", segments, turn=Turn(previous, 1, is_kept))
+        stamp = Stamp(f"id{number}", 0)
+        return compose(Draft(request, Reply(f"answer {number}"), 0), CacheUse(), stamp=stamp, size=3)
+
+    def test_a_turn_is_put_after_the_instructions_of_the_next(self):
+        """With its answer, and without its own instructions."""
+        kept = Conversations()
+        kept.remember(self.answer(1))
+
+        resumed = kept.resumed(self.answer(2, previous="id1").request)
+
+        assert ["Be brief", "question 1", "answer 1", "question 2"] == [segment.text for segment in resumed.segments]
+
+    def test_the_oldest_are_forgotten(self, monkeypatch):
+        """And nobody can go on from them, nor from what was not to be kept."""
+        monkeypatch.setattr(conversations, "_KEPT", 2)
+        kept = Conversations()
+        for number in range(1, 4):
+            kept.remember(self.answer(number))
+        kept.remember(self.answer(4, is_kept=False))
+
+        missing = [kept.missing(self.answer(5, previous=f"id{number}").request) for number in range(1, 5)]
+
+        assert ["id1", None, None, "id4"] == missing
+        assert kept.missing(self.answer(5).request) is None
 
 
 class TestCompose:

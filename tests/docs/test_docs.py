@@ -122,6 +122,15 @@ def test_every_metric_is_documented():
     assert {metric.prometheus_name for metric in semconv.METRICS} == named
 
 
+def test_every_metric_of_the_conventions_is_documented():
+    """docs/metrics.md has a row for each, in both generations, and names the attributes that only metrics have."""
+    page = (ROOT / "docs/metrics.md").read_text()
+    latest, _, legacy = page.partition("### Backends that read older names")
+    for part, specs in ((latest, semconv.LATEST_GENAI_METRICS), (legacy, semconv.LEGACY_GENAI_METRICS)):
+        assert {spec.name for spec in specs} == set(re.findall(r"^\| `(gen_ai\.[\w.]+)`", part, re.MULTILINE))
+    assert all(f"`{name}`" in page for name in (semconv.GEN_AI_TOKEN_MODALITY, semconv.GEN_AI_TOKEN_TYPE))
+
+
 def test_every_span_attribute_is_documented():
     """docs/spans.md names every attribute that the library can set."""
     page = (ROOT / "docs/spans.md").read_text()
@@ -130,5 +139,5 @@ def test_every_span_attribute_is_documented():
         for name, value in vars(semconv).items()
         if name.isupper() and isinstance(value, str) and re.match(r"(gen_ai|llm_otel|openai|server|http)\.", value)
     }
-    attributes.discard(semconv.TAG_PREFIX)
+    attributes -= {semconv.TAG_PREFIX, semconv.GEN_AI_TOKEN_MODALITY, semconv.GEN_AI_TOKEN_TYPE}
     assert set() == {attribute for attribute in attributes if f"`{attribute}`" not in page}

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_otel.budgets.estimate import Extent
+from llm_otel.budgets.shapes import RESPONSES
 from llm_otel.enforcement.offers import Appraiser, Asked, Offer, same_or_better
 from llm_otel.models.entry import ModelCapability, ModelEntry, PricePeriod, TokenPrices
 from llm_otel.models.registry import default_registry
@@ -217,6 +218,21 @@ def test_a_clip_is_the_highest_limit_that_fits(
     assert clipped.max_tokens == most or at(clipped.max_tokens + 1) > available
     assert clipped.max_tokens * n == clipped.extent.output_tokens
     assert (made.floor, True, False) == (clipped.floor, clipped.is_clipped, clipped.is_defaulted)
+
+
+def test_a_limit_that_is_raised_is_not_set() -> None:
+    """LiteLLM sends 16 for less where the answer is a response: what 5 tokens cost would not be a bound."""
+    asks = Asked("openai", "gpt-4o", {"input": "Hi", "max_output_tokens": 100}, None, NOW, RESPONSES)
+    made = offer(asks)
+    of_16, of_15 = (
+        amount(offer(replace(asks, arguments={**asks.arguments, "max_output_tokens": n}))) - (16 - n) * 10_000
+        for n in (16, 15)
+    )
+    clipped = APPRAISER.clipped(made, available=of_16, least=1)
+    assert clipped is not None
+    assert (16, of_16) == (clipped.max_tokens, clipped.amount)
+    assert APPRAISER.clipped(made, available=of_15, least=1) is None
+    assert 16 == Appraiser(BOOK, default_max_tokens=5).offer(replace(asks, arguments={}), is_bound=True).max_tokens
 
 
 def test_a_default_can_be_clipped() -> None:

@@ -94,6 +94,9 @@ def test_another_registry_has_its_own_limits() -> None:
         ({"max_input_tokens": 5_000.0}, ModelLimits(5_000, None)),
         ({"max_input_tokens": 0, "max_output_tokens": -1}, ModelLimits()),
         ({"max_input_tokens": "5000", "max_output_tokens": None}, ModelLimits()),
+        # Without a limit OpenAI's API for texts stops after 16 tokens, and that for chats when the model is done.
+        ({"mode": "completion", "max_output_tokens": 600}, ModelLimits(None, 600, 16)),
+        ({"mode": "chat", "max_output_tokens": 600}, ModelLimits(None, 600)),
         ({}, ModelLimits()),
     ],
 )

@@ -20,6 +20,9 @@ from llm_otel.call import (
 from llm_otel.pricing.rate import CostBreakdown
 from llm_otel.semconv import TokenType
 from llm_otel.usage import Usage
+from tests.metering import metering
+
+__all__ = ["metering"]
 
 STARTED_NS = 1_795_000_000 * 10**9
 TRACE_ID = 0x4BF92F3577B34DA6A3CE929D0E0E4736

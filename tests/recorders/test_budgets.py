@@ -14,6 +14,8 @@ from llm_otel.budgets.ledger import RowState, StoreUnavailableError
 from llm_otel.budgets.reports import BudgetStatus, statuses_of
 from llm_otel.call import Held, Outcome, Refusal
 from llm_otel.recorders.budgets import MAX_SCOPES, BudgetCounters, BudgetGauges, BudgetRecorder, families
+from llm_otel.recorders.otlp_metrics import MemoryCounter
+from llm_otel.recorders.registries import scraped_counter
 
 NOW_S = 1_795_000_000  # 2026-11-18T10:26:40Z
 NEXT_DAY_S = 1_795_046_400
@@ -135,10 +137,10 @@ def test_without_budgets_there_is_no_ledger_to_speak_of():
 class TestCounters:
     """What the calls of this process did."""
 
-    @pytest.fixture
-    def counters(self) -> BudgetCounters:
+    @pytest.fixture(params=[scraped_counter, MemoryCounter], ids=["scraped", "pushed"])
+    def counters(self, request: pytest.FixtureRequest) -> BudgetCounters:
         """Nothing counted yet."""
-        return BudgetCounters()
+        return BudgetCounters(request.param)
 
     @pytest.fixture
     def recorder(self, counters: BudgetCounters) -> BudgetRecorder:

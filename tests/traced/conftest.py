@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from llm_otel.baggage import Baggage
 from llm_otel.call import Answer, AttemptReason, AttemptRecord, CallRecord, CallRequest, Outcome
 from llm_otel.pricing.rate import CostBreakdown
 from llm_otel.scope import Scope, Tags, current_scope
@@ -26,8 +27,10 @@ class FakeRuntime:
     is_strict: bool = False
     errors: list[tuple[str, Exception]] = field(default_factory=list)
     responses: list[dict[str, Any]] = field(default_factory=list)
+    ended_scopes: list[tuple[str, str | None]] = field(default_factory=list)
     times_armed: int = 0
     arm_error: Exception | None = None
+    baggage: Baggage | None = None
 
     def internal_error(self, where: str, error: Exception) -> None:
         """Keep an error of our own."""
@@ -39,6 +42,10 @@ class FakeRuntime:
         """Keep a response, and count it as a call of one input token."""
         self.responses.append({"response": response, "scope": scope, "ns": started_ns, "s": duration_s})
         scope.add(ended_call(input_tokens=1))
+
+    def scope_ended(self, name: str, duration_s: float, error_type: str | None, trace: object) -> None:
+        """Keep how a scope ended."""
+        self.ended_scopes.append((name, error_type))
 
     def arm(self) -> None:
         """Stand in for `llm_otel.intercept.arm`."""

@@ -1,13 +1,14 @@
-"""`traced_llm` keeps the types of what it decorates, and its block gives a `Scope`."""
+"""`traced_llm` keeps the types of what it decorates, and its block gives a `Trace`; `carry` keeps them too."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from datetime import UTC, datetime
 from typing import TypeVar, assert_type
 
-from llm_otel.scope import Scope
-from llm_otel.traced import TracedScope, traced_llm
+from llm_otel import Trace, carry, current_trace, record, traced_llm
+from llm_otel.traced import TracedScope
 
 T = TypeVar("T")
 
@@ -124,14 +125,14 @@ def decorated_later(call: Callable[[str], Awaitable[int]]) -> None:
 def block() -> int:
     """Return from a block: it swallows no exception, so nothing is to be returned after it."""
     with traced_llm("nightly-digest", tags={"team": "growth"}) as trace:
-        assert_type(trace, Scope)
+        assert_type(trace, Trace)
         return trace.calls
 
 
 async def async_block() -> int:
     """Return from an async block, and await what is traced."""
     async with traced_llm("nightly-digest") as trace:
-        assert_type(trace, Scope)
+        assert_type(trace, Trace)
         assert_type(await coroutine("a"), str)
         assert_type(await search.async_method("a"), int)
         return trace.calls
@@ -140,3 +141,12 @@ async def async_block() -> int:
 traced_llm(5)  # type: ignore[call-overload]
 traced_llm("named", tags=5)  # type: ignore[call-overload]
 traced_llm("named", colour="red")  # type: ignore[call-overload]
+traced_llm("named", conversation_id=5)  # type: ignore[call-overload]
+
+
+assert_type(carry(plain)("a", limit=2), str)
+carry(plain)(1)  # type: ignore[arg-type]
+carry(plain("a"))  # type: ignore[arg-type]
+assert_type(current_trace(), Trace | None)
+record({"usage": {}}, duration_s=1.5, started=datetime.now(UTC), error=ValueError())
+record({"usage": {}}, duration="1.5")  # type: ignore[call-arg]

@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextvars import copy_context
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from llm_otel import instrument, uninstrument
 from llm_otel.assembly import Runtime
 from llm_otel.budgets.budget import Budget
 from llm_otel.clock import SystemClock
@@ -24,6 +26,8 @@ from llm_otel.demo.simulator import Simulator
 from llm_otel.providers.loading import litellm as load_litellm
 from tests.conftest import SpanLog
 from tests.contract.checker import check_metrics, check_spans
+from tests.contract.content import check_span_content
+from tests.wire.asking import Asker, with_run
 from tests.wire.books import Books
 from tests.wire.callers import Caller
 
@@ -136,12 +140,14 @@ def use(monkeypatch: pytest.MonkeyPatch, clock: JumpingClock, runtimes: list[Run
         *,
         budgets: Sequence[Budget] = (EVERYTHING,),
         on_budget_alert: Any = None,
+        redact: Any = None,
         **settings: Any,
     ) -> Runtime:
         made = Runtime(
             Settings(**{"strict": True} | settings),
             budgets=budgets,
             on_budget_alert=on_budget_alert,
+            redact=redact,
             registry=registry,
             clock=clock,
         )
@@ -173,7 +179,9 @@ def books(
     threads = set(threading.enumerate())
     yield books
     books.check()
-    assert [] == [str(finding) for finding in check_spans(spans.ended)]
+    has_content = any(each.instruments.content is not None for each in runtimes)
+    assert [] == [str(finding) for finding in check_spans(spans.ended, with_content=has_content)]
+    assert [] == [str(finding) for finding in check_span_content(spans.ended)]
     assert [] == [str(finding) for finding in check_metrics(registry.collect())]
     assert [] == [each.name for each in set(threading.enumerate()) - threads if not _is_litellms(each)]
 
@@ -181,6 +189,16 @@ def books(
 def _is_litellms(thread: threading.Thread) -> bool:
     """Tell LiteLLM's threads for callbacks, and the workers of the event loop that `run` keeps."""
     return thread.name.startswith(("litellm-", "asyncio_", "AnyIO worker")) or "(failure_handler)" in thread.name
+
+
+@pytest.fixture
+def response_cache(litellm: Any) -> Iterator[None]:
+    """LiteLLM's own cache of answers, in memory: this one (1.105) loads its proxy for it."""
+    if any(find_spec(name) is None for name in ("fastapi", "orjson", "soundfile")):
+        pytest.skip("LiteLLM's own cache wants what its proxy needs: pip install fastapi orjson soundfile")
+    litellm.cache = litellm.Cache(type="local")
+    yield
+    litellm.cache = None
 
 
 # --- its callers ------------------------------------------------------------------------------------------
@@ -219,3 +237,17 @@ def _is_of_litellm(task: asyncio.Task[Any]) -> bool:
 def caller(request: pytest.FixtureRequest, run: Run) -> Caller:
     """The caller that the test is parametrized with (`asked_by`), on the common event loop."""
     return dataclasses.replace(getattr(request, "param", Caller()), run=run)
+
+
+@pytest.fixture
+def asker(request: pytest.FixtureRequest, run: Run) -> Asker:
+    """The asker that the test is parametrized with (`asking`), on the common event loop."""
+    return with_run(request.param, run)
+
+
+@pytest.fixture
+def instrumented(litellm: Any) -> Iterator[None]:
+    """Every plain call is watched, as after `llm_otel.instrument()`."""
+    instrument()
+    yield
+    uninstrument()

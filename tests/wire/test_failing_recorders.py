@@ -99,6 +99,23 @@ def test_a_span_that_cannot_be_written(caller, place, lenient, simulator, monkey
 
 
 @asked_by(providers=("openai",), entrances=(ROUTER, PLAIN))
+def test_a_mark_that_cannot_be_made(caller, lenient, simulator, monkeypatch, books):
+    """Another package's type stands in the context, and may want to be called otherwise some day."""
+
+    def fail(*_args, **_kwargs):
+        raise Bug
+
+    monkeypatch.setattr("llm_otel.genai_util.mark", fail)
+    simulator.script(ANSWER)
+
+    got = caller.ask()
+
+    assert "Hello there!" == got.text
+    assert success(18, 3, caller.model.cost(18, 3)) == books.only
+    assert 1 == books.metric(semconv.INTERNAL_ERRORS, recorder="span")
+
+
+@asked_by(providers=("openai",), entrances=(ROUTER, PLAIN))
 def test_prices_that_fail(caller, lenient, simulator, monkeypatch, books):
     """The cost is unknown then, and said to be."""
 

@@ -1,4 +1,7 @@
-"""A provider simulator: the chat APIs of OpenAI, Anthropic, Gemini and Ollama over real HTTP on loopback.
+"""A provider simulator: the APIs of OpenAI, Anthropic, Gemini and Ollama over real HTTP on loopback.
+
+It speaks the chats of all four, OpenAI's responses, the older completions of OpenAI and Ollama, and the embeddings
+of OpenAI, Gemini and Ollama.
 
 It needs nothing but the standard library, counts tokens by the text, keeps its own bill, and misbehaves on
 request.
@@ -8,7 +11,8 @@ request.
         simulator.script(Fail(429, retry_after_s=1), Reply("Hello"), Hang())
 
 Modules: `wires/` spells the formats, `compose` writes answers, `script` holds the behaviours, `delivery`
-sends them, `bill` and `journal` keep count, `server` and `connection` do the HTTP.
+sends them, `bill` and `journal` keep count, `conversations` and `prompt_cache` remember, `server` and
+`connection` do the HTTP.
 """
 
 from llm_otel.demo.simulator.bill import Bill, BillLine

@@ -1,4 +1,6 @@
-"""The vocabulary between the wire formats and the rest: one chat request and one answer, of no provider.
+"""The vocabulary between the wire formats and the rest: one request and one answer, of no provider.
+
+Embeddings are requests that want vectors and no choices.
 
 Token counts here are inclusive, as OpenAI and the OpenTelemetry conventions have them: the input holds what
 was read from or written to a prompt cache, the output holds the reasoning. Each wire format turns them into
@@ -85,6 +87,28 @@ class Segment:
         return [self.filler] * self.filler_tokens + tokens.split(self.text)
 
 
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What an embedding request wants: a vector for each segment of its prompt."""
+
+    dimensions: int
+    encoding: Literal["float", "base64"] = "float"
+    is_batch: bool = True
+    """Gemini answers a single one without a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The place of a request in a conversation that the provider keeps (OpenAI's responses)."""
+
+    previous: str | None
+    """The `Answer.id` it goes on from."""
+    start: int
+    """How many segments come before the turn itself: tools and instructions, which are not carried over."""
+    is_kept: bool
+    """Whether a later request may go on from the answer."""
+
+
 @dataclass(frozen=True)
 class ChatRequest:
     """What a request asks for, whatever its wire format. Not slotted: it caches its tokens."""
@@ -106,6 +130,11 @@ class ChatRequest:
     show_thinking: bool = True
     """Whether the thoughts themselves are sent; OpenAI hides them, Gemini unless asked."""
     service_tier: str | None = None
+    vectors: Vectors | None = None
+    """Set where embeddings are asked for; such a request has no choices."""
+    turn: Turn | None = None
+    echoed: Mapping[str, Any] = field(default_factory=dict)
+    """Wire fields that the answer repeats."""
 
     @cached_property
     def prompt(self) -> str:

@@ -25,6 +25,8 @@ class Stamp:
 
 def compose(draft: "Draft", cache: CacheUse, *, stamp: Stamp, size: int) -> Answer:
     """Write an answer whose stream comes in pieces of `size` tokens."""
+    if draft.request.vectors is not None:
+        return _without_text(draft, stamp)
     thinking = draft.thinking()
     choices = tuple(draft.choice(index, thinking) for index in range(draft.request.choices))
     counts = _counts(draft, cache, choices, draft.reasoning_tokens(thinking))
@@ -38,6 +40,23 @@ def compose(draft: "Draft", cache: CacheUse, *, stamp: Stamp, size: int) -> Answ
         steps=tuple(_steps(choices, thinking, counts, size)),
         counts=counts,
         service_tier=draft.reply.service_tier or draft.request.service_tier,
+        usage=draft.reply.usage,
+    )
+
+
+def _without_text(draft: "Draft", stamp: Stamp) -> Answer:
+    """Answer a request for embeddings: nothing is generated and nothing comes from a prompt cache."""
+    scripted = draft.reply.input_tokens
+    counted = sum(_prompt_counts(draft.request))
+    return Answer(
+        id=stamp.id,
+        created=stamp.created,
+        model=draft.reply.model or draft.request.model,
+        request=draft.request,
+        choices=(),
+        thinking="",
+        steps=(),
+        counts=TokenCounts(input_tokens=counted if scripted is None else scripted),
         usage=draft.reply.usage,
     )
 

@@ -11,7 +11,7 @@ from llm_otel.demo.simulator.chat import Answer
 from llm_otel.demo.simulator.connection import Peer
 from llm_otel.demo.simulator.script import Break, Hang, Reply, StreamError
 from llm_otel.demo.simulator.wires import Wire
-from llm_otel.demo.simulator.wires.spelling import Event, Failure
+from llm_otel.demo.simulator.wires.spelling import Event, Failure, StreamPlace
 
 Interruption = Break | StreamError | Hang
 
@@ -78,9 +78,9 @@ class Delivery:
         await self.peer.send(http1.head(200, {**self._headers(self.wire.STREAM_TYPE), "transfer-encoding": "chunked"}))
         due = _due(events, interruption)
         sent = 0
-        for event in events:
+        for number, event in enumerate(events):
             if interruption is not None and sent == due:
-                if not await self._goes_on(interruption, event):
+                if not await self._goes_on(interruption, event, number):
                     return
                 interruption = None
             if event.is_content:
@@ -90,14 +90,15 @@ class Delivery:
             sent += event.is_content
         await self.peer.send(http1.LAST_CHUNK)
 
-    async def _goes_on(self, interruption: Interruption, event: Event) -> bool:
-        """Interrupt the stream before an event, and tell whether it goes on from there."""
+    async def _goes_on(self, interruption: Interruption, event: Event, number: int) -> bool:
+        """Interrupt the stream before its event of this number, and tell whether it goes on from there."""
         match interruption:
             case Hang():
                 await interruption.gate.passed()
                 return True
-            case StreamError(status=status, message=message, code=code):
-                error = self.wire.stream_error(Failure(status, self.answer.id, message, code))
+            case StreamError(status=status, message=message, code=code, how=how):
+                failure = Failure(status, self.answer.id, message, code)
+                error = self.wire.stream_error(failure, StreamPlace(self.answer, number, how))
                 await self.peer.send(http1.chunk(error) + http1.LAST_CHUNK)
             case Break():
                 await self._break_off(interruption, event)

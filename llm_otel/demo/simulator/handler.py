@@ -13,6 +13,7 @@ from llm_otel.demo.simulator.bill import Ledger
 from llm_otel.demo.simulator.chat import ChatRequest, Json
 from llm_otel.demo.simulator.compose import Draft, Stamp, compose, scripts_cache
 from llm_otel.demo.simulator.connection import Peer
+from llm_otel.demo.simulator.conversations import Conversations
 from llm_otel.demo.simulator.delivery import Delivery, pause, send_whole
 from llm_otel.demo.simulator.http1 import HttpRequest
 from llm_otel.demo.simulator.journal import Journal, RecordedRequest
@@ -64,11 +65,13 @@ class State:
     """What went wrong in here, or in a predicate."""
     cache: PromptCache = field(default_factory=PromptCache)
     """Used on the simulator's thread alone; other threads only put a new one in its place."""
+    conversations: Conversations = field(default_factory=Conversations)
+    """Likewise."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A chat request, read as far as it could be."""
+    """A request for an answer, read as far as it could be."""
 
     wire: Wire
     body: Json
@@ -79,7 +82,7 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
-    """One chat request and the way back to its client."""
+    """One such request and the way back to its client."""
 
     asked: _Asked
     recorded: RecordedRequest
@@ -142,6 +145,9 @@ class Handler:
             await self._fail(exchange, Fail(refusal.status, message=refusal.message, code=refusal.code))
         elif asked.chat is None:
             await self._fail(exchange, Fail(400, message=asked.problem))
+        elif missing := self._state.conversations.missing(asked.chat):
+            message = f"Previous response with id 'resp_{missing}' not found."
+            await self._fail(exchange, Fail(400, message=message, code="previous_response_not_found"))
         else:
             await self._behave(exchange, asked.chat, self._state.script.take(exchange.recorded))
 
@@ -169,9 +175,11 @@ class Handler:
 
     def _deliver(self, exchange: _Exchange, chat: ChatRequest, reply: Reply) -> Delivery:
         settings = self._settings
+        chat = self._state.conversations.resumed(chat)
         cache = CacheUse() if scripts_cache(reply) else self._state.cache.use(chat)
         stamp = Stamp(exchange.id, int(settings.now_s()))
         answer = compose(Draft(chat, reply, settings.seed), cache, stamp=stamp, size=settings.chunk_tokens)
+        self._state.conversations.remember(answer)
         return Delivery(
             peer=exchange.peer,
             wire=exchange.asked.wire,

@@ -15,7 +15,7 @@ class RecordedRequest:
     index: int
     """0 for the first one since the start or the last `clear()`."""
     provider: Provider | None
-    """None where the path belongs to none of the wire formats' chats."""
+    """None where the path belongs to none of the wire formats."""
     model: str
     """Empty where the request names none."""
     prompt: str

@@ -38,7 +38,9 @@ class PromptCache:
         self._known: OrderedDict[bytes, None] = OrderedDict()
 
     def use(self, request: ChatRequest) -> CacheUse:
-        """Look a prompt up and remember it for the next time."""
+        """Look a prompt up and remember it for the next time; embeddings are not cached."""
+        if request.vectors is not None:
+            return CacheUse()
         match request.provider:
             case Provider.OPENAI | Provider.GEMINI:
                 return self._by_itself(request)

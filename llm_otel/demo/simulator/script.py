@@ -53,7 +53,8 @@ class Reply:
     """A good answer. What is left out follows from the request: text, tool calls, counts, service tier.
 
     Scripted counts are inclusive (`TokenCounts` says how) and are sent and billed as they stand, even beyond
-    `max_tokens`; the text always keeps to `max_tokens`.
+    `max_tokens`; the text always keeps to `max_tokens`. Of text, reasoning, tools and output an embedding takes
+    no notice.
     """
 
     text: str | tuple[str, ...] | None = None
@@ -173,6 +174,8 @@ class StreamError:
     status: int = 500
     message: str | None = None
     code: str | None = None
+    how: Literal["error", "failed"] = "error"
+    """OpenAI's responses have two ways to say it: an `error` event, or `response.failed`."""
     reply: Reply = field(default_factory=Reply)
 
     def __post_init__(self) -> None:

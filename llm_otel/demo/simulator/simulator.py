@@ -6,6 +6,7 @@ from typing import Self
 from llm_otel.clock import Clock, SystemClock
 from llm_otel.demo.simulator.bill import Bill
 from llm_otel.demo.simulator.chat import Provider
+from llm_otel.demo.simulator.conversations import Conversations
 from llm_otel.demo.simulator.handler import Handler, Settings, State
 from llm_otel.demo.simulator.journal import Journal, RecordedRequest
 from llm_otel.demo.simulator.prompt_cache import PromptCache
@@ -29,7 +30,7 @@ _KEY_VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 
 
 class Simulator:
-    """Speaks the chat APIs of OpenAI, Anthropic, Gemini and Ollama over real HTTP on loopback.
+    """Speaks the APIs of OpenAI, Anthropic, Gemini and Ollama over real HTTP on loopback.
 
     Every method may be called from any thread. Without a script each request gets a good answer, whose text
     depends on the seed and the prompt alone.
@@ -136,7 +137,7 @@ class Simulator:
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
-        """The chat requests so far, oldest first, as they arrived."""
+        """The requests for answers and embeddings so far, oldest first, as they arrived."""
         return self._state.requests.requests
 
     @property
@@ -146,7 +147,7 @@ class Simulator:
 
     @property
     def in_flight(self) -> int:
-        """Chat requests that have no complete answer yet, nor lost their client."""
+        """Of these, those that have no complete answer yet, nor lost their client."""
         return self._state.requests.in_flight
 
     @property
@@ -155,7 +156,7 @@ class Simulator:
         return self._state.ledger.snapshot()
 
     def wait_for_requests(self, number: int = 1, *, timeout_s: float = 30.0) -> None:
-        """Wait until this many chat requests have arrived.
+        """Wait until this many requests have arrived.
 
         Raises:
             TimeoutError: They have not.
@@ -163,7 +164,7 @@ class Simulator:
         self._state.requests.wait_for_requests(number, timeout_s)
 
     def wait_until_idle(self, *, timeout_s: float = 30.0) -> None:
-        """Wait until every chat request is answered or has lost its client.
+        """Wait until every request is answered or has lost its client.
 
         Raises:
             TimeoutError: Some are not.
@@ -176,9 +177,10 @@ class Simulator:
             self._server.hang_up()
 
     def clear(self) -> None:
-        """Forget the script, the requests, the bill and the prompt caches; requests in flight go on."""
+        """Forget the script, the requests, the bill, prompt caches and conversations; requests in flight go on."""
         self._state.script.clear()
         self._state.requests.clear()
         self._state.lookups.clear()
         self._state.ledger.clear()
         self._state.cache = PromptCache()
+        self._state.conversations = Conversations()

@@ -1,14 +1,26 @@
 """The wire formats: each a module of pure functions, from a request's body to a `ChatRequest` and back.
 
-A new one (embeddings, the responses API) is a module that fits `Wire` and a line in `WIRES`.
+One that stands beside a provider's chat takes the keys and errors from there. A new one is a module that fits `Wire`
+and a line in `WIRES`.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from llm_otel.demo.simulator.chat import Answer, ChatRequest, Json, Provider
-from llm_otel.demo.simulator.wires import anthropic, gemini, ollama, openai
-from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal
+from llm_otel.demo.simulator.wires import (
+    anthropic,
+    gemini,
+    gemini_embeddings,
+    ollama,
+    ollama_embed,
+    ollama_generate,
+    openai,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+)
+from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal, StreamPlace
 
 
 class Wire(Protocol):
@@ -54,12 +66,23 @@ class Wire(Protocol):
         """Spell an error."""
         ...
 
-    def stream_error(self, failure: Failure) -> bytes:
+    def stream_error(self, failure: Failure, place: StreamPlace) -> bytes:
         """Spell an error amid a stream."""
         ...
 
 
-WIRES: tuple[Wire, ...] = (openai, anthropic, gemini, ollama)
+WIRES: tuple[Wire, ...] = (
+    openai,
+    anthropic,
+    gemini,
+    ollama,
+    openai_responses,
+    openai_completions,
+    openai_embeddings,
+    gemini_embeddings,
+    ollama_embed,
+    ollama_generate,
+)
 
 
 def wire_for(path: str) -> Wire | None:

@@ -19,7 +19,7 @@ from llm_otel.demo.simulator.chat import (
     ToolCall,
 )
 from llm_otel.demo.simulator.wires import fields
-from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal, bearer, reported, sse
+from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal, StreamPlace, bearer, reported, sse
 
 PROVIDER: Final = Provider.ANTHROPIC
 STREAM_TYPE: Final = "text/event-stream; charset=utf-8"
@@ -277,6 +277,6 @@ def error(failure: Failure) -> Json:
     }
 
 
-def stream_error(failure: Failure) -> bytes:
+def stream_error(failure: Failure, place: StreamPlace) -> bytes:
     """Spell an error amid a stream."""
     return sse(error(failure), event="error")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from llm_otel.demo.simulator.chat import Json, Segment, Tool
 
@@ -30,6 +30,27 @@ def records(body: Mapping[str, Any], name: str, *, required: bool = False) -> li
     if required and not value:
         raise InvalidRequestError(f"{name}: expected at least one item")
     return value
+
+
+def inputs(body: Mapping[str, Any], name: str) -> list[Segment]:
+    """Return what OpenAI takes as one text or several: a string, token ids, or a list of either."""
+    value = body.get(name)
+    items = value if isinstance(value, list) and not _is_token_ids(value) else [value]
+    found = [_input(item) for item in items]
+    segments = [segment for segment in found if segment is not None]
+    if not segments or len(segments) < len(found):
+        raise InvalidRequestError(f"{name}: expected a non-empty string, an array of them or arrays of token ids")
+    return segments
+
+
+def _input(value: object) -> Segment | None:
+    if isinstance(value, str) and value:
+        return Segment(value)
+    return Segment(filler=f"ids:{_digest(value)}", filler_tokens=len(value)) if _is_token_ids(value) else None
+
+
+def _is_token_ids(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and bool(value) and all(type(item) is int for item in value)
 
 
 def record(body: Mapping[str, Any], name: str) -> Json:

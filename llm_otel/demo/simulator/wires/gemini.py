@@ -22,7 +22,7 @@ from llm_otel.demo.simulator.chat import (
     ToolCall,
 )
 from llm_otel.demo.simulator.wires import fields
-from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal, reported, sse
+from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal, StreamPlace, reported, sse
 
 PROVIDER: Final = Provider.GEMINI
 STREAM_TYPE: Final = "text/event-stream"
@@ -89,8 +89,8 @@ def parse(path: str, body: Json) -> ChatRequest:
         model=unquote(found["model"]),
         segments=tuple(_segments(body)),
         stream=found["method"] == "streamGenerateContent",
-        max_tokens=_positive(settings, "maxOutputTokens"),
-        choices=_positive(settings, "candidateCount") or 1,
+        max_tokens=positive(settings, "maxOutputTokens"),
+        choices=positive(settings, "candidateCount") or 1,
         tools=tools,
         forced_tool=_forced_tool(body, tools),
         json_schema=_json_schema(settings),
@@ -112,7 +112,8 @@ def _object(owner: Mapping[str, Any], name: str) -> Json:
     return fields.record(owner, name) or fields.record(owner, _snake(name))
 
 
-def _positive(owner: Mapping[str, Any], name: str) -> int | None:
+def positive(owner: Mapping[str, Any], name: str) -> int | None:
+    """Return a whole number of 1 or more under either spelling of its name, or None where it is absent."""
     return fields.positive(owner, name if name in owner else _snake(name))
 
 
@@ -120,13 +121,14 @@ def _segments(body: Json) -> Iterator[Segment]:
     definitions = fields.records(body, "tools")
     if definitions:
         yield Segment(fields.compact(definitions))
-    yield from _parts(_object(body, "systemInstruction"))
+    yield from segments_of(_object(body, "systemInstruction"))
     for content in fields.records(body, "contents", required=True):
         yield Segment(filler=fields.string(content, "role") or "user", filler_tokens=1)
-        yield from _parts(content)
+        yield from segments_of(content)
 
 
-def _parts(content: Json) -> Iterator[Segment]:
+def segments_of(content: Json) -> Iterator[Segment]:
+    """Yield what the parts of a content cost."""
     for part in fields.records(content, "parts"):
         media = _object(part, "inlineData") or _object(part, "fileData")
         exchange = _object(part, "functionCall") or _object(part, "functionResponse")
@@ -262,6 +264,6 @@ def error(failure: Failure) -> Json:
     return {"error": {**body, "details": details} if details else body}
 
 
-def stream_error(failure: Failure) -> bytes:
+def stream_error(failure: Failure, place: StreamPlace) -> bytes:
     """Spell an error amid a stream."""
     return _sse(error(failure))

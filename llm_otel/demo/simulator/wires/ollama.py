@@ -10,7 +10,7 @@ from typing import Final
 
 from llm_otel.demo.simulator.chat import Answer, ChatRequest, Json, Provider, Segment, Step, ToolCall
 from llm_otel.demo.simulator.wires import fields
-from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal, bearer, ndjson, reported_flat
+from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal, StreamPlace, bearer, ndjson, reported_flat
 
 PROVIDER: Final = Provider.OLLAMA
 STREAM_TYPE: Final = "application/x-ndjson"
@@ -53,22 +53,28 @@ def parse(path: str, body: Json) -> ChatRequest:
         InvalidRequestError: A required field is missing, or one has the wrong type.
     """
     wrapped = [fields.record(tool, "function") for tool in fields.records(body, "tools")]
-    wanted = body.get("format")
     return ChatRequest(
         provider=PROVIDER,
         model=fields.text(body, "model"),
         segments=tuple(_segments(body)),
         stream=body.get("stream") is not False,
-        max_tokens=_max_tokens(fields.record(body, "options").get("num_predict")),
+        max_tokens=max_tokens(body),
         tools=fields.named_tools(wrapped, "parameters"),
-        json_schema=wanted if isinstance(wanted, dict) else {} if wanted == "json" else None,
+        json_schema=json_schema(body),
         thinking=bool(body.get("think")),
     )
 
 
-def _max_tokens(wanted: object) -> int | None:
-    """Read `num_predict`, of which -1 and -2 mean no limit."""
+def max_tokens(body: Json) -> int | None:
+    """Return `num_predict`, of which -1 and -2 mean no limit."""
+    wanted = fields.record(body, "options").get("num_predict")
     return wanted if isinstance(wanted, int) and wanted > 0 else None
+
+
+def json_schema(body: Json) -> Json | None:
+    """Return the schema that `format` asks for; an empty one asks for any JSON."""
+    wanted = body.get("format")
+    return wanted if isinstance(wanted, dict) else {} if wanted == "json" else None
 
 
 def _segments(body: Json) -> Iterator[Segment]:
@@ -80,11 +86,16 @@ def _segments(body: Json) -> Iterator[Segment]:
         if role is None:
             raise fields.InvalidRequestError("messages: every message needs a role")
         yield Segment(fields.string(message, "content") or "", filler=role, filler_tokens=_FRAME_TOKENS)
-        images = message.get("images")
-        yield from (fields.image(source) for source in images) if isinstance(images, list) else ()
+        yield from images(message)
         calls = fields.records(message, "tool_calls")
         if calls:
             yield Segment(fields.compact(calls))
+
+
+def images(owner: Json) -> Iterator[Segment]:
+    """Yield what the images of a message or a prompt cost."""
+    given = owner.get("images")
+    yield from (fields.image(source) for source in given) if isinstance(given, list) else ()
 
 
 def headers(answer: Answer) -> dict[str, str]:
@@ -100,16 +111,17 @@ def render(answer: Answer) -> Json:
         message["thinking"] = answer.thinking
     if choice.tool_calls:
         message["tool_calls"] = [_call(call) for call in choice.tool_calls]
-    return _end(answer, message)
+    return end(answer, {"message": message})
 
 
 def events(answer: Answer) -> Iterator[Event]:
     """Spell a stream: a line for each piece, then one with the counts."""
     for step in answer.steps:
         message = {"role": "assistant", "content": "", **_piece(step)}
-        line = ndjson({**_frame(answer), "message": message, "done": False})
+        line = ndjson({**frame(answer), "message": message, "done": False})
         yield Event(line, step.output_tokens, is_content=True)
-    yield Event(ndjson(_end(answer, {"role": "assistant", "content": ""})), answer.counts.output_tokens)
+    last = {"message": {"role": "assistant", "content": ""}}
+    yield Event(ndjson(end(answer, last)), answer.counts.output_tokens)
 
 
 def _piece(step: Step) -> Json:
@@ -122,7 +134,8 @@ def _call(call: ToolCall) -> Json:
     return {"function": {"name": call.name, "arguments": call.arguments}}
 
 
-def _frame(answer: Answer) -> Json:
+def frame(answer: Answer) -> Json:
+    """Spell what every part of an answer begins with."""
     return {"model": answer.model, "created_at": _timestamp(answer.created)}
 
 
@@ -130,12 +143,13 @@ def _timestamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _end(answer: Answer, message: Json) -> Json:
+def end(answer: Answer, said: Json) -> Json:
+    """Spell the last part of an answer, or the only one, with its counts."""
     finish = answer.choices[0].finish
     counted = {"prompt_eval_count": answer.counts.input_tokens, "eval_count": answer.counts.output_tokens}
     return {
-        **_frame(answer),
-        "message": message,
+        **frame(answer),
+        **said,
         "done": True,
         "done_reason": "length" if finish == "length" else "stop",
         "total_duration": 1_000_000,
@@ -151,7 +165,7 @@ def error(failure: Failure) -> Json:
     return {"error": failure.message or _ERRORS.get(failure.status, _ERRORS[500])}
 
 
-def stream_error(failure: Failure) -> bytes:
+def stream_error(failure: Failure, place: StreamPlace) -> bytes:
     """Spell an error amid a stream."""
     return ndjson(error(failure))
 

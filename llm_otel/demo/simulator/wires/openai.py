@@ -20,7 +20,7 @@ from llm_otel.demo.simulator.chat import (
     ToolCall,
 )
 from llm_otel.demo.simulator.wires import fields
-from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal, bearer, reported, sse
+from llm_otel.demo.simulator.wires.spelling import Event, Failure, Refusal, StreamPlace, bearer, reported, sse
 
 PROVIDER: Final = Provider.OPENAI
 STREAM_TYPE: Final = "text/event-stream; charset=utf-8"
@@ -101,7 +101,7 @@ def _segments(body: Json) -> Iterator[Segment]:
         role = fields.string(message, "role")
         if role is None:
             raise fields.InvalidRequestError("messages: every message needs a role")
-        yield Segment(filler=role, filler_tokens=_FRAME_TOKENS)
+        yield turn_frame(role)
         content = message.get("content")
         if isinstance(content, str):
             yield Segment(content)
@@ -110,7 +110,12 @@ def _segments(body: Json) -> Iterator[Segment]:
         calls = fields.records(message, "tool_calls")
         if calls:
             yield Segment(fields.compact([call.get("function") for call in calls]))
-    yield Segment(filler="assistant", filler_tokens=_FRAME_TOKENS)
+    yield turn_frame("assistant")
+
+
+def turn_frame(role: str) -> Segment:
+    """Return what a message costs beside its content."""
+    return Segment(filler=role, filler_tokens=_FRAME_TOKENS)
 
 
 def _part(part: Json) -> Segment:
@@ -259,6 +264,6 @@ def error(failure: Failure) -> Json:
     }
 
 
-def stream_error(failure: Failure) -> bytes:
+def stream_error(failure: Failure, place: StreamPlace) -> bytes:
     """Spell an error amid a stream."""
     return sse(error(failure))

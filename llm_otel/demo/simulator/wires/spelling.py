@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from llm_otel.demo.simulator.chat import Json, UsageShape
+from llm_otel.demo.simulator.chat import Answer, Json, UsageShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,16 @@ class Failure:
     message: str | None = None
     code: str | None = None
     retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlace:
+    """Where in a stream an error comes, and in which of the forms that some formats have for it."""
+
+    answer: Answer
+    number: int
+    """How many events were sent before it."""
+    how: Literal["error", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
