@@ -152,7 +152,7 @@ class Runtime:
             raise ConfigurationError("on_budget_alert", on_alert, "a function that takes a BudgetAlert")
         settings = self.settings
         store = open_store(settings.ledger, clock_ms=lambda: clock.now_ns() // 1_000_000)
-        files = BudgetFiles(budgets, budget_paths, check=lambda budget: _check_kept(budget, store), clock=clock)
+        files = BudgetFiles(budgets, budget_paths, check=lambda budget: check_kept(budget, store), clock=clock)
         return Enforcer(
             Means(
                 budgets=files.current,
@@ -163,7 +163,7 @@ class Runtime:
                 guard=guard,
                 new_id=HoldIds(),
                 chance=random.random,
-                count=lambda asked: exact_input(asked.provider, asked.model, asked.arguments),
+                count=lambda asked: exact_input(asked.provider, asked.priced_as, asked.arguments),
                 default_max_tokens=settings.default_max_tokens,
                 on_alert=on_alert,
             )
@@ -214,7 +214,7 @@ class Runtime:
         made.record(self.instruments, told, scope=scope, around=tags_around(scope, self.baggage), since=since)
 
 
-def _check_kept(budget: Budget, store: Store) -> None:
+def check_kept(budget: Budget, store: Store) -> None:
     """Refuse a budget that a store cannot hold calls to.
 
     Raises:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeGuard
+from urllib.parse import quote_plus
 
 from llm_otel import tracing
 from llm_otel.call import NO_TAGS
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 MAX_NAMES = 32
 MAX_VALUE = 256
-"""Characters of a value. W3C Baggage (Candidate Recommendation, 2024-05) has every platform carry 64 entries and 8,192
-bytes, of all parties together."""
+"""Characters of a value."""
+MAX_BYTES = 4_096
+"""Of all that is sent, as it stands in the header. W3C Baggage (Candidate Recommendation, 2024-05) has every platform
+carry 64 entries and 8,192 bytes, of all parties together; OpenTelemetry drops a header that is longer."""
 
 _KEY = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 """A token of RFC 9110, as W3C Baggage has it for keys, and of a length that a tag may have."""
@@ -69,17 +72,27 @@ class Baggage:
     def sent(self, context: Context, tags: Mapping[str, str]) -> Context:
         """Return the context with these tags in its baggage, as far as they may cross.
 
-        One that may but does not fit is taken out: what came from upstream under its name would be wrong.
+        One that may but does not fit is taken out: what came from upstream under its name would be wrong. Names at the
+        front of the list go before others.
         """
+        left = MAX_BYTES
         for name in self._names:
             if name in tags:
                 value = tags[name]
-                context = tracing.with_baggage(context, name, value if _fits(value) else None)
+                size = _size(name, value) if _fits(value) else MAX_BYTES + 1
+                if is_sent := size <= left:
+                    left -= size
+                context = tracing.with_baggage(context, name, value if is_sent else None)
         return context
 
 
 def _fits(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and len(value) <= MAX_VALUE and not _UNFIT.search(value)
+
+
+def _size(name: str, value: str) -> int:
+    """Return the bytes of an entry in the header, with what stands between entries."""
+    return len(quote_plus(name)) + len(quote_plus(value)) + 2
 
 
 def tags_around(scope: Scope | None, baggage: Baggage | None) -> Mapping[str, str]:

@@ -62,6 +62,8 @@ class CallRequest:
         model: The model as asked for, without LiteLLM's prefix; the `model` label.
         litellm_model: The model as LiteLLM takes it, prefix and all.
         parameters: What shapes the answer, as the caller gave it, by its span attribute.
+        base_model: The model behind `model` where that is the name of a deployment (LiteLLM's `base_model`): its prices
+            and limits hold.
         service_tier: The one asked for, which has prices of its own.
         tags: Who and what the call is for; the scope's tags are merged in already.
         conversation_id: The conversation that it belongs to, where the application named one; `OpenCall` writes it in.
@@ -77,6 +79,7 @@ class CallRequest:
     is_streaming: bool = False
     is_mock: bool = False
     parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
+    base_model: str | None = None
     service_tier: str | None = None
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     conversation_id: str | None = None

@@ -104,7 +104,7 @@ def load_settings(arguments: dict[str, Any], config_file: str | Path | None = No
     """
     given = {name: value for name, value in arguments.items() if value is not None}
     path = config_file or os.environ.get(CONFIG_FILE_ENV)
-    in_file = _read(Path(path)) if path else {}
+    in_file = _read(path) if path else {}
     in_file.pop(TABLE, None)
     in_environment = {name for name in Settings.model_fields if os.environ.get(f"{ENV_PREFIX}{name.upper()}")}
     below = {name: value for name, value in in_file.items() if name not in in_environment}
@@ -117,18 +117,27 @@ def load_settings(arguments: dict[str, Any], config_file: str | Path | None = No
 def budget_paths(settings: Settings, config_file: str | Path | None = None) -> tuple[Path, ...]:
     """Return the files that hold budgets: the configuration itself where it does, and the one for budgets alone."""
     path = config_file or os.environ.get(CONFIG_FILE_ENV)
-    in_config = (Path(path),) if path and TABLE in _read(Path(path)) else ()
+    in_config = (Path(path),) if path and TABLE in _read(path) else ()
     return in_config if settings.budgets_file is None else (*in_config, settings.budgets_file)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: str | Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except TypeError:
+        raise ConfigurationError("config_file", path, "the path of a TOML file") from None
     except OSError as exc:
         raise ConfigurationError("config_file", str(path), f"a TOML file that can be read ({exc.strerror})") from exc
     # No TOML, no text, no path at all, or tables within tables without end.
     except (ValueError, RecursionError) as exc:
         raise ConfigurationError("config_file", str(path), f"valid TOML: {exc}") from exc
+
+
+_NAMES = "names of tags, such as ['team', 'feature']"
+_TAGS = {
+    "tag_labels": f"{_NAMES}, or a table of name to declared values or to a cap on their number",
+    "baggage_tags": _NAMES,
+}
 
 
 def _named(
@@ -143,6 +152,11 @@ def _named(
     else:
         where = f"{name} (in {path})"
     is_unknown = first["type"] == "extra_forbidden"
-    allowed = f"one of {', '.join(Settings.model_fields)}" if is_unknown else first["msg"].removeprefix("Value error, ")
+    allowed = first["msg"].removeprefix("Value error, ")
+    if is_unknown:
+        allowed = f"one of {', '.join(Settings.model_fields)}"
+    elif first["type"] != "value_error":
+        # What pydantic says of a union is about its first member alone.
+        allowed = _TAGS.get(name, allowed)
     # A ledger's address may hold a password, and what nobody knows may be a ledger misspelt.
     return ConfigurationError(where, None if is_unknown or name == "ledger" else first["input"], allowed)

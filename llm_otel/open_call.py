@@ -356,7 +356,7 @@ class OpenCall:
         return self._instruments.prices.price(
             usage,
             provider=running.provider,
-            model=running.model,
+            model=request.base_model or running.model if running.model == request.model else running.model,
             at=self._call.started_ns / 1e9,
             service_tier=answer.service_tier or request.service_tier,
         )
@@ -364,7 +364,7 @@ class OpenCall:
     def _publish(self, record: CallRecord) -> None:
         guard, scope, events = self._instruments.guard, self._plan.scope, self._instruments.events
         content, self.content = self.content, SILENCE
-        said: Said = guard.call("content", content.end) or NOTHING_SAID
+        said: Said = NOTHING_SAID if content is SILENCE else guard.call("content", content.end) or NOTHING_SAID
         if scope is not None:
             scope.add(record)
         if self._span is not None:

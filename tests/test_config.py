@@ -153,6 +153,20 @@ def test_a_file_that_cannot_be_read(name, tmp_path):
     assert ("config_file", str(path)) == (caught.value.field, caught.value.value)
 
 
+def test_what_is_no_path_is_no_file():
+    """It is named like any other argument."""
+    with pytest.raises(ConfigurationError, match="config_file=5"):
+        load_settings({}, 5)
+
+
+@pytest.mark.parametrize("value", [5, {"team": "search"}, [5]], ids=repr)
+@pytest.mark.parametrize("name", ["tag_labels", "baggage_tags"])
+def test_what_names_no_tags_is_told_how_they_are_named(name, value):
+    """In the words of the one who wrote it, not of a parser."""
+    with pytest.raises(ConfigurationError, match=rf"{name}=.*names of tags, such as \['team', 'feature'\]"):
+        load_settings({name: value})
+
+
 def test_an_unknown_key_is_named_with_the_known_ones(tmp_path):
     """A key that is mistyped would silently do nothing."""
     path = written(tmp_path, "stricct = true")

@@ -31,8 +31,8 @@ _TEXT_PARTS = frozenset(
     | {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
 )
 _CALLERS_TOOLS = ("function", "custom")
-"""Types of tools that the caller runs. Others run at the provider, which adds what they bring to the input. A tuple: what
-somebody gives as a type may not be hashable."""
+"""Types of tools that the caller runs. Others run at the provider, which adds what they bring to the input. A tuple, as
+what somebody gives as a type may not be hashable."""
 _JSON_FIELDS = frozenset({"input", "arguments"})
 """What a tool was called with; where that is no text, the model is shown it as JSON."""
 _MEDIA_FIELDS = frozenset({"audio", "images"})

@@ -158,7 +158,7 @@ class Enforcer:
     def price(self, asked: Asked, usage: Usage) -> int | None:
         """Return what some usage costs with the model of a request, in nano-USD; `None` where that is not known."""
         cost = self._means.prices.price(
-            usage, provider=asked.provider, model=asked.model, at=asked.at, service_tier=asked.service_tier
+            usage, provider=asked.provider, model=asked.priced_as, at=asked.at, service_tier=asked.service_tier
         )
         return None if cost is None else cost.total_nano
 

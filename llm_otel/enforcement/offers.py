@@ -28,6 +28,7 @@ class Asked:
         arguments: Those of LiteLLM's function.
         at: When it is made.
         shape: Where the arguments say what the request may use.
+        base_model: See `CallRequest`.
     """
 
     provider: str
@@ -36,6 +37,12 @@ class Asked:
     service_tier: str | None
     at: datetime
     shape: Shape = CHAT
+    base_model: str | None = None
+
+    @property
+    def priced_as(self) -> str:
+        """The model whose prices and limits hold: `model` may be the name of a deployment."""
+        return self.base_model or self.model
 
     @property
     def answers(self) -> int:
@@ -82,7 +89,7 @@ class Appraiser:
 
     def offer(self, asked: Asked, *, is_bound: bool) -> Offer:
         """Return the offer for a request as it is; where `is_bound`, with an output limit that holds."""
-        limits = limits_of(asked.provider, asked.model)
+        limits = limits_of(asked.provider, asked.priced_as)
         extent = extent_of(asked.arguments, limits, asked.shape)
         default = None
         if extent.output_tokens is None:
@@ -123,13 +130,13 @@ class Appraiser:
         """Return the amount at the prices of the provider's dearest model; `None` if none of its models is known."""
         asked = offer.asked
         names = (entry.name for entry in default_registry().entries() if entry.provider == asked.provider)
-        amounts = (self._priced(replace(asked, model=name), offer.extent).amount for name in names)
+        amounts = (self._priced(replace(asked, model=name, base_model=None), offer.extent).amount for name in names)
         return max((amount for amount in amounts if amount is not None), default=None)
 
     def cheaper(self, offer: Offer, models: tuple[tuple[str, str], ...]) -> Iterator[Offer]:
         """Yield the offers of other models, (provider, name), that cost less at most."""
         for provider, name in models:
-            other = self.offer(replace(offer.asked, provider=provider, model=name), is_bound=True)
+            other = self.offer(replace(offer.asked, provider=provider, model=name, base_model=None), is_bound=True)
             if other.amount is not None and other.amount < (offer.amount or 0) and _has_room(other, provider, name):
                 yield replace(other, is_downgraded=True)
 
@@ -151,12 +158,12 @@ class Appraiser:
     def _dearest(self, asked: Asked, extent: Extent) -> Dearest | None:
         return self._prices.dearest(
             provider=asked.provider,
-            model=asked.model,
+            model=asked.priced_as,
             at=asked.at,
             service_tier=asked.service_tier,
             generates=asked.shape.generates,
             may_write_cache=asked.shape.generates
-            and (extent.may_write_cache or _caches_unasked(asked.provider, asked.model)),
+            and (extent.may_write_cache or _caches_unasked(asked.provider, asked.priced_as)),
         )
 
 

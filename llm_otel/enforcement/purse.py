@@ -67,14 +67,16 @@ class Purse:
         shape: Shape = CHAT,
     ) -> Generator[Step, Any, Admission]:
         """Seek leave for the next request: steps that end in an admission, or raise `DeniedError`."""
-        asked = self._asked = Asked(request.provider, request.model, arguments, request.service_tier, at, shape)
+        asked = self._asked = Asked(
+            request.provider, request.model, arguments, request.service_tier, at, shape, request.base_model
+        )
         lease_s = (UNHURRIED_S if left_s is None else left_s) + MARGIN_S
         patience = Patience(left_s, int(lease_s * 1000), may_change_model)
         return self._enforcer.seek(asked, request.tags, self._run, patience, self._crossed)
 
     def take_unasked(self, request: CallRequest, *, at: datetime, now_s: float) -> None:
         """Note a request that was made without leave: what it cost is booked all the same."""
-        asked = Asked(request.provider, request.model, {}, request.service_tier, at)
+        asked = Asked(request.provider, request.model, {}, request.service_tier, at, base_model=request.base_model)
         self.admitted(self._enforcer.unasked(asked, request.tags, self._run), now_s=now_s)
 
     def admitted(self, admission: Admission, *, now_s: float) -> None:

@@ -90,7 +90,7 @@ def disarm() -> None:
     module = sys.modules.get(_LITELLM)
     with _state.lock:
         for name, (original, watched) in _state.originals.items():
-            if module is not None and getattr(module, name) is watched:
+            if getattr(module, name, None) is watched:
                 setattr(module, name, original)
         _state.originals.clear()
 
@@ -104,7 +104,7 @@ def _replace_soon() -> None:
     module = sys.modules.get(_LITELLM)
     if module is None:
         _once(_replace_on_import)
-    elif getattr(module.__spec__, "_initializing", False):
+    elif getattr(getattr(module, "__spec__", None), "_initializing", False):
         _once(_replace_after_import)
     else:
         _replace(module)
@@ -134,15 +134,21 @@ def _replace(module: ModuleType) -> None:
         if _state.originals or not _state.is_wanted:
             return
         for operation in OPERATIONS:
-            function = getattr(module, operation.function)
-            coroutine_function = getattr(module, operation.async_function)
-            names = _positional(function)
-            _put(module, operation.function, function, _watched(operation, function, names))
-            # Some of the async ones only pass on what they are given.
-            own = _positional(coroutine_function) or names
-            _put(module, operation.async_function, coroutine_function, _awatched(operation, coroutine_function, own))
+            _replace_both(module, operation)
     warn_once(module)
     _state.has_looked_around = False
+
+
+def _replace_both(module: ModuleType, operation: Operation) -> None:
+    names: tuple[str, ...] = ()
+    # Tests of applications have a module of their own in LiteLLM's place, with what the application calls.
+    if (function := getattr(module, operation.function, None)) is not None:
+        names = _positional(function)
+        _put(module, operation.function, function, _watched(operation, function, names))
+    if (function := getattr(module, operation.async_function, None)) is not None:
+        # Some of the async ones only pass on what they are given.
+        names = _positional(function) or names
+        _put(module, operation.async_function, function, _awatched(operation, function, names))
 
 
 def _put(module: ModuleType, name: str, original: Function, watched: Function) -> None:
@@ -185,7 +191,7 @@ def _awatched(operation: Operation, original: Function, names: tuple[str, ...]) 
 
 
 def _is_watched(scope: Scope | None) -> bool:
-    if is_inside.get():
+    if is_inside():
         return False
     is_wanted = _state.is_for_all or (scope is not None and runtime().settings.auto_instrument)
     if is_wanted and not _state.has_looked_around:

@@ -14,9 +14,6 @@ from typing import Any
 
 _lock = threading.Lock()
 
-is_inside: ContextVar[bool] = ContextVar("llm_otel_inside_litellm", default=False)
-"""Whether this context is inside a call that is already being traced: LiteLLM's nested calls are part of it."""
-
 
 @cache
 def litellm() -> Any:
@@ -66,10 +63,22 @@ class Inside:
     A class, since it is entered for every call: a generator's context manager costs three times as much.
     """
 
-    __slots__ = ("_token",)
+    __slots__ = ("_token", "is_over")
 
     def __enter__(self) -> None:
-        self._token = is_inside.set(True)
+        self.is_over = False
+        self._token = _inside.set(self)
 
     def __exit__(self, *_exc_info: object) -> None:
-        is_inside.reset(self._token)
+        # LiteLLM runs callbacks later, in copies of this context: what they ask for is no part of the call.
+        self.is_over = True
+        _inside.reset(self._token)
+
+
+_inside: ContextVar[Inside | None] = ContextVar("llm_otel_inside_litellm", default=None)
+
+
+def is_inside() -> bool:
+    """Tell whether this context is inside a call that is being traced: LiteLLM's nested calls are part of it."""
+    found = _inside.get()
+    return found is not None and not found.is_over

@@ -214,6 +214,7 @@ def request_of(
         is_streaming=operation.streams and bool(arguments.get("stream")),
         is_mock=_is_mock(arguments),
         parameters=parameters,
+        base_model=_base_model(arguments, ref),
         service_tier=_string(arguments.get("service_tier")),
         tags=tags,
         server_address=address,
@@ -222,6 +223,14 @@ def request_of(
         instructions=arguments.get("instructions"),
         tools=arguments.get("tools"),
     )
+
+
+def _base_model(arguments: Mapping[str, Any], ref: ModelRef) -> str | None:
+    """Return the model behind a deployment: said in the call, or in a Router's `model_info`."""
+    if "base_model" not in arguments and "model_info" not in arguments:
+        return None
+    told = _string(arguments.get("base_model")) or _string(get(arguments.get("model_info"), "base_model"))
+    return told.removeprefix(f"{ref.litellm_provider}/") if told else None
 
 
 def _string(value: Any) -> str | None:

@@ -131,11 +131,13 @@ def metrics_in(registry: CollectorRegistry | None, label_names: tuple[str, ...])
     """Return our collectors in `registry` (`None`: the default one), registered now if they were not.
 
     Raises:
-        ConfigurationError: They are there with other labels, somebody else's metric has one of our names, or
-            the directory of multiprocess mode cannot be used.
+        ConfigurationError: `registry` is none, they are there with other labels, somebody else's metric has one of our
+            names, or the directory of multiprocess mode cannot be used.
     """
     _check_mode()
     registry = REGISTRY if registry is None else registry
+    if not isinstance(registry, CollectorRegistry):
+        raise ConfigurationError("registry", registry, "one of prometheus_client, as CollectorRegistry()")
     home = _home(registry)
     with _lock:
         metrics = _metrics_of.get(home)

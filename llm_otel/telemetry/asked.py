@@ -122,6 +122,6 @@ def shown(endpoint: str) -> str:
     """
     parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
     address = parts.netloc.rpartition("@")[2]
-    if not address or parts.port == 0:
+    if parts.scheme in ("http", "https") and not (parts.hostname and parts.port != 0):
         raise ValueError("no host, or no port")
     return f"{parts.scheme}://{address}" if parts.scheme else address

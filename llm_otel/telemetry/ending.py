@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing
 import multiprocessing.util
 import threading
 from collections.abc import Callable, Iterable
@@ -72,6 +73,9 @@ class Ending:
         when_forked(self._in_child)
         # multiprocessing forgets the parent's finalizers in a child, and runs this after that.
         multiprocessing.util.register_after_fork(self, Ending._finish_with_worker)
+        if multiprocessing.parent_process() is not None:
+            # This is a worker that sets itself up.
+            self._finish_with_worker()
         atexit.register(self.close)
 
     def _begin_anew(self) -> None:

@@ -96,6 +96,24 @@ def test_settings_that_cannot_be_used_fail(found, monkeypatch):
     assert State.OK == findings["litellm"]["state"]
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "yes", "EVENT_ONLY"),
+        ("OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT", "perhaps", "true or false"),
+        ("LLM_OTEL_TAG_LABELS", "team,model", "tag_labels"),
+    ],
+)
+def test_what_a_service_stumbles_over_later_fails_here(found, monkeypatch, variable, value, named):
+    """Settings that are read, and refused when a runtime is made of them."""
+    monkeypatch.setenv(variable, value)
+
+    finding = found(exit_code=1)["settings"]
+
+    assert State.FAILED == finding["state"]
+    assert named in finding["said"]
+
+
 def test_it_says_where_settings_come_from(found, monkeypatch, tmp_path):
     """Files and variables, by name; no values, which may be secret."""
     path = tmp_path / "llm-otel.toml"
@@ -123,6 +141,16 @@ def test_budgets_in_memory_hold_one_process(found, budgets_file):
 
     assert State.WARNING == finding["state"]
     assert "redis://" in finding["to_do"]
+
+
+def test_a_budget_that_a_service_would_refuse_fails(found, ledger, tmp_path):
+    """Here, and not when the service starts."""
+    path = tmp_path / "one.toml"
+    path.write_text('[[budgets]]\nid = "a"\nlimit_usd = "1"\nwindow = "day"\ndowngrade_to = ["no-such-model"]\n')
+
+    finding = found("--ledger", ledger, "--budgets-file", str(path), exit_code=1)["budgets"]
+
+    assert "no-such-model" in finding["said"]
 
 
 def test_a_ledger_that_nobody_answers_for_fails(found):

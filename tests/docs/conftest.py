@@ -39,3 +39,8 @@ def litellm_as_before():
 
     yield
     uninstrument()
+
+
+@pytest.fixture(autouse=True)
+def traced_by_the_tests(_span_log):
+    """Pages that set a tracer provider come too late: the first of a process stays, and other tests need theirs."""

@@ -587,6 +587,12 @@ class TestRegistry:
         gc.collect()
         assert gone() is None
 
+    @pytest.mark.parametrize("registry", ["default", 5, CollectorRegistry])
+    def test_what_is_no_registry_is_refused_by_name(self, registry: Any) -> None:
+        """A class is none either: somebody forgot to call it."""
+        with pytest.raises(ConfigurationError, match=r"registry=.*CollectorRegistry\(\)"):
+            PrometheusRecorder(registry=registry)
+
 
 class TestProcessFacts:
     """What a scrape asks the process."""

@@ -98,6 +98,9 @@ def test_each_signal_has_its_own_endpoint_or_the_common_one():
         ("host:4317", "host:4317"),
         ("user:pass@host:4317", "host:4317"),
         ("http://[::1]:4317/", "http://[::1]:4317"),
+        # Names that gRPC knows and the web does not.
+        ("unix:///run/otel.sock", "unix://"),
+        ("dns:collector:4317", "dns:collector:4317"),
     ],
 )
 def test_an_endpoint_is_shown_without_what_may_be_secret(endpoint, expected):
@@ -105,7 +108,7 @@ def test_an_endpoint_is_shown_without_what_may_be_secret(endpoint, expected):
     assert expected == shown(endpoint)
 
 
-@pytest.mark.parametrize("endpoint", ["http://user:hush@[::1", "https://hush@collector:port"])
+@pytest.mark.parametrize("endpoint", ["http://user:hush@[::1", "https://hush@collector:port", "http:///v1/traces"])
 def test_an_endpoint_that_is_no_address_is_refused_by_name(endpoint):
     """Before anything is set; without the address, which may hold a password."""
     variable = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"

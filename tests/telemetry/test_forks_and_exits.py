@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tests.contract.otlp_json import families_of, logs_of, metrics_of, resource_of, spans_of
 from tests.integration.collecting import Collector, collecting
-from tests.telemetry.programs import ended, start
+from tests.integration.otlp_receiver import Receiver
+from tests.telemetry.programs import ROOT, TIMEOUT_S, ended, start
 
 both_protocols = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 
@@ -25,6 +31,22 @@ worker = multiprocessing.get_context("fork").Process(target=record, args=["in a 
 worker.start()
 worker.join()
 record("after the fork")
+"""
+
+WORKER = """
+import multiprocessing, sys
+
+def work():
+    from opentelemetry import trace
+    from llm_otel import telemetry
+
+    telemetry.set_up(service_name="shop", environment="test", otlp=True)
+    trace.get_tracer("test").start_span("in a worker").end()
+
+if __name__ == "__main__":
+    worker = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+    worker.start()
+    worker.join()
 """
 
 
@@ -83,3 +105,16 @@ def test_a_forked_child_sends_its_own_and_nothing_of_its_parent(tmp_path, protoc
     }
     assert {(found[name], name) for name in names} <= counted
     assert (found["after the fork"], "in a child") not in counted
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_worker_that_sets_itself_up_sends_what_is_left(tmp_path, method):
+    """As in the `initializer` of a pool: unless it was spawned, it ends without `atexit`."""
+    path = tmp_path / "worker.py"
+    path.write_text(WORKER)
+    with Receiver() as receiver:
+        sending = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), **sending}
+        subprocess.run([sys.executable, path, method], env=environ, timeout=TIMEOUT_S, check=True)
+
+    assert ["in a worker"] == [span.name for span in receiver.spans]

@@ -7,9 +7,13 @@ import functools
 import inspect
 import logging
 import pickle
+import sys
 import threading
+import types
+from contextvars import copy_context
 
 import pytest
+from opentelemetry.context import Context, attach, detach
 
 import llm_otel
 from llm_otel import instrument, traced_llm, uninstrument
@@ -47,6 +51,25 @@ def test_all_functions_are_watched_and_put_back(litellm, untouched):
         assert inspect.signature(function) == inspect.signature(untouched[name])
         assert inspect.iscoroutinefunction(function) == inspect.iscoroutinefunction(untouched[name])
         assert getattr(litellm, name) is untouched[name]
+
+
+def test_a_module_in_litellms_place(litellm, monkeypatch, simulator, books):
+    """Tests of applications have one, with what the application calls: that is watched."""
+    response = {
+        "id": "1",
+        "model": "gpt-4o-mini",
+        "choices": [{"finish_reason": "stop", "message": {"content": "Hi"}}],
+        "usage": {"prompt_tokens": 18, "completion_tokens": 9},
+    }
+    fake = types.SimpleNamespace(completion=lambda model, messages: response, __spec__=litellm.__spec__)
+    own = fake.completion
+    monkeypatch.setitem(sys.modules, "litellm", fake)
+    instrument()
+
+    assert fake.completion("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}]) is response
+    assert success(18, 9, CHAT.cost(18, 9)) == books.only
+    uninstrument()
+    assert fake.completion is own
 
 
 def test_the_functions_can_be_sent_to_another_process(litellm, untouched):
@@ -278,6 +301,61 @@ def test_the_entry_point_is_found():
 
     (found,) = importlib.metadata.entry_points(group="opentelemetry_instrumentor", name="llm_otel")
     assert found.load() is LiteLLMInstrumentor
+
+
+LISTS = ("callbacks", "input_callback", "success_callback", "failure_callback", "_async_success_callback")
+
+
+@pytest.fixture
+def judged(litellm, monkeypatch):
+    """A callback of LiteLLM's has each answer judged by a model; `judged(asker)` waits until it is."""
+    from litellm.integrations.custom_logger import CustomLogger
+
+    for name in LISTS:
+        monkeypatch.setattr(litellm, name, [])
+    is_answered, is_judged = threading.Event(), threading.Event()
+    judge = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Is it good?"}], "api_key": "k"}
+
+    class Judge(CustomLogger):
+        def log_success_event(self, kwargs, response_obj, start_time, end_time):
+            if kwargs["messages"] != judge["messages"] and is_answered.wait(timeout=10):
+                # In a trace of its own: the books take what is under a call for its attempts.
+                copy_context().run(lambda: attach(Context()) and litellm.completion(**judge))
+                is_judged.set()
+
+        async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+            if kwargs["messages"] != judge["messages"] and await asyncio.to_thread(is_answered.wait, 10):
+                token = attach(Context())
+                await litellm.acompletion(**judge)
+                detach(token)
+                is_judged.set()
+
+    litellm.callbacks.append(Judge())
+
+    async def answered(asker):
+        await asker.acall()
+        is_answered.set()
+        await asyncio.to_thread(is_judged.wait, 10)
+
+    def done(asker):
+        if asker.is_async:
+            asker.run(answered(asker))
+        else:
+            asker.call()
+            is_answered.set()
+        assert is_judged.wait(timeout=10)
+
+    return done
+
+
+@asking(kinds=("chat",), is_stream=False)
+def test_a_call_of_a_callback(asker, judged, simulator, books):
+    """It comes after the call that it was called for, in whose context LiteLLM runs it, and is one of its own."""
+    instrument()
+    judged(asker)
+
+    assert ["success"] * 2 == [ending.outcome for ending in books.endings]
+    assert 2 == len(simulator.requests)
 
 
 def test_litellms_globals_are_left_alone(litellm, simulator, books):

@@ -108,3 +108,20 @@ def test_in_a_scope(router, simulator, books):
 
     assert 1 == scope.calls == len(books.calls)
     assert "search" == books.said(f"{semconv.TAG_PREFIX}team")
+
+
+@pytest.mark.parametrize("form", ["router", "call", "call's model_info"])
+def test_a_deployment_is_priced_by_its_base_model(form, litellm, simulator, books, use, registry):
+    """As LiteLLM does, on Azure above all: the name of a deployment says nothing of its model. A budget holds by it."""
+    use(registry, budgets=[Budget("day", limit_usd=1, window="day")])
+    simulator.script(ANSWER)
+    params = {"model": "openai/our-deployment", "api_key": "simulator"}
+    base = {"base_model": f"openai/{FIRST}"}
+    if form == "router":
+        models = [{"model_name": "chat", "litellm_params": params, "model_info": base}]
+        litellm.Router(models, num_retries=0).completion("chat", HELLO)
+    else:
+        litellm.completion(messages=HELLO, **params, **(base if form == "call" else {"model_info": base}))
+
+    assert "chat our-deployment" == books.call.name
+    assert success(18, 3, 18 * 150 + 3 * 600) == books.only

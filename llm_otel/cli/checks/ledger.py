@@ -11,7 +11,6 @@ from llm_otel.budgets.ledger import StoreUnavailableError
 from llm_otel.cli.checks.finding import Finding, State
 from llm_otel.clock import Clock
 from llm_otel.errors import ConfigurationError
-from llm_otel.money import format_usd
 
 if TYPE_CHECKING:
     from llm_otel.budgets.budget import Budget
@@ -25,8 +24,13 @@ MAX_CLOCK_SKEW_MS = 2_000
 """Windows and leases go by the ledger's clock; beyond this, times in logs and dashboards mislead."""
 
 
-def look_at_budgets(budgets: tuple[Budget, ...], *, is_shared: bool) -> Finding:
-    """Tell what budgets are declared, and whether they hold for more than one process."""
+def look_at_budgets(budgets: tuple[Budget, ...], store: Store | None) -> Finding:
+    """Tell what budgets are declared, and whether a store keeps them, for more than one process.
+
+    Args:
+        budgets: Those of the files.
+        store: `None` where it is not made yet.
+    """
     if not budgets:
         return Finding(
             State.NOTE,
@@ -34,9 +38,17 @@ def look_at_budgets(budgets: tuple[Budget, ...], *, is_shared: bool) -> Finding:
             "none in a file (those in a service's code are known to that service alone)",
             "put [[budgets]] into a TOML file that LLM_OTEL_BUDGETS_FILE names",
         )
+    from llm_otel.assembly import check_kept
+
     hard = sum(each.is_hard for each in budgets)
     said = f"{len(budgets)} in force, {hard} of them hard: {', '.join(each.id for each in budgets)}"
-    if not is_shared:
+    try:
+        if store is not None:
+            for each in budgets:
+                check_kept(each, store)
+    except ConfigurationError as exc:
+        return Finding(State.FAILED, _BUDGETS, str(exc), "mend it: a service with it does not start")
+    if store is not None and not store.is_shared:
         return Finding(
             State.WARNING,
             _BUDGETS,
@@ -52,7 +64,7 @@ def look_at_ledger(settings: Settings, budgets: tuple[Budget, ...], clock: Clock
 
     path = Path(settings.ledger.removeprefix(SQLITE))
     if settings.ledger.startswith(SQLITE) and not path.exists():
-        yield look_at_budgets(budgets, is_shared=True)
+        yield look_at_budgets(budgets, None)
         yield _look_at_directory(path)
         return
     try:
@@ -61,7 +73,7 @@ def look_at_ledger(settings: Settings, budgets: tuple[Budget, ...], clock: Clock
         yield Finding(State.FAILED, _LEDGER, str(exc), "see docs/budgets.md for the addresses that can be used")
         return
     try:
-        yield look_at_budgets(budgets, is_shared=store.is_shared)
+        yield look_at_budgets(budgets, store)
         yield _asked(store, budgets, clock)
         yield look_at_journal(settings.journal)
     finally:
@@ -92,10 +104,6 @@ def _asked(store: Store, budgets: tuple[Budget, ...], clock: Clock) -> Finding:
             "until it answers, hard budgets deny and soft ones let pass; settled calls wait in the journal",
         )
     took_ms = (clock.monotonic() - started_s) * 1000
-    too_large = next((each for each in budgets if each.limit_nano > store.max_limit), None)
-    if too_large is not None:
-        said = f"the limit of {too_large.id!r} is more than {store.name} counts exactly"
-        return Finding(State.FAILED, _LEDGER, said, f"at most {format_usd(store.max_limit)}")
     if skew_ms > MAX_CLOCK_SKEW_MS:
         said = f"{store.name} answers, and its clock is {skew_ms / 1000:.1f} s off this machine's"
         return Finding(State.WARNING, _LEDGER, said, "windows go by the ledger's clock: see to NTP on both")

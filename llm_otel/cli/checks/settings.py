@@ -23,9 +23,14 @@ def look_at_settings(
     """Read the configuration as services do; return what there is of it too."""
     from llm_otel.budget_files import BudgetFiles
     from llm_otel.config import CONFIG_FILE_ENV, ENV_PREFIX, budget_paths, load_settings
+    from llm_otel.content import Wishes
+    from llm_otel.recorders.label_sets import parse_tag_labels
 
     try:
         settings = load_settings(arguments, config_file)
+        # What is read later in a service, and refused there.
+        parse_tag_labels(settings.tag_labels)
+        Wishes.of(os.environ)
         files = BudgetFiles((), budget_paths(settings, config_file), check=lambda _: None, clock=clock)
     except ConfigurationError as exc:
         return Finding(State.FAILED, _ABOUT, str(exc), "mend it: a service with it does not start"), None, ()
