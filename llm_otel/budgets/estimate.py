@@ -33,6 +33,10 @@ _TEXT_PARTS = frozenset(
 _CALLERS_TOOLS = ("function", "custom")
 """Types of tools that the caller runs. Others run at the provider, which adds what they bring to the input. A tuple, as
 what somebody gives as a type may not be hashable."""
+_TOOLS_THERE = ("web_search", "web_fetch", "code_execution")
+"""How the types of tools begin that a provider of chat runs (Anthropic, 2026-11); others there are the caller's."""
+_WEB_SEARCH = "web_search_options"
+"""What asks OpenAI's search models for the same."""
 _JSON_FIELDS = frozenset({"input", "arguments"})
 """What a tool was called with; where that is no text, the model is shown it as JSON."""
 _MEDIA_FIELDS = frozenset({"audio", "images"})
@@ -71,7 +75,7 @@ def extent_of(arguments: Mapping[str, Any], limits: ModelLimits, shape: Shape = 
     """Bound a request, given the keyword arguments of LiteLLM's function. Linear in its size; never raises."""
     walk = _Walk()
     walk.has_cache_mark = bool(arguments.get(CACHE_MARK) or arguments.get(_CACHE_MARKS_ELSEWHERE))
-    walk.is_bounded = not any(map(arguments.get, shape.unseen)) and not _runs_tools_there(arguments, shape)
+    walk.is_bounded = not reads_more(arguments, shape)
     requests = shape.requests_in(arguments)
     tokens = requests * TOKENS_PER_CALL + _fixed(arguments, walk)
     for name in (shape.input, *shape.beside):
@@ -87,12 +91,21 @@ def fixed_tokens(arguments: Mapping[str, Any]) -> int:
     return _fixed(arguments, _Walk())
 
 
+def reads_more(arguments: Mapping[str, Any], shape: Shape = CHAT) -> bool:
+    """Tell whether the model reads what is not in the arguments: a conversation kept there, what tools there find."""
+    return any(map(arguments.get, shape.unseen)) or _runs_tools_there(arguments, shape)
+
+
 def _runs_tools_there(arguments: Mapping[str, Any], shape: Shape) -> bool:
-    """Tell whether the provider runs tools by itself, and reads what they find."""
+    if arguments.get(_WEB_SEARCH) is not None:
+        return True
     tools = arguments.get("tools")
-    if not shape.has_tools_there or not isinstance(tools, list | tuple):
+    if not isinstance(tools, list | tuple):
         return False
-    return any(isinstance(tool, Mapping) and tool.get("type") not in _CALLERS_TOOLS for tool in tools)
+    kinds = [tool.get("type") for tool in tools if isinstance(tool, Mapping)]
+    if shape.has_tools_there:
+        return any(kind not in _CALLERS_TOOLS for kind in kinds)
+    return any(isinstance(kind, str) and kind.startswith(_TOOLS_THERE) for kind in kinds)
 
 
 def _output(arguments: Mapping[str, Any], limits: ModelLimits, shape: Shape) -> int | None:

@@ -9,8 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from llm_otel.budgets.estimate import TOKENS_PER_CALL, TOKENS_PER_MESSAGE, fixed_tokens
-from llm_otel.budgets.shapes import CHAT
+from llm_otel.budgets.estimate import TOKENS_PER_CALL, TOKENS_PER_MESSAGE, fixed_tokens, reads_more
 from llm_otel.providers.loading import as_it_is
 
 _PROVIDERS = frozenset({"openai", "azure.ai.openai"})
@@ -24,7 +23,7 @@ def exact_input(provider: str, model: str, arguments: Mapping[str, Any]) -> int 
     if provider not in _PROVIDERS or not _MODELS.match(model) or not isinstance(messages, list):
         return None
     # What the provider adds to them is not here to be counted.
-    if any(map(arguments.get, CHAT.unseen)) or not all(map(_is_plain, messages)):
+    if reads_more(arguments) or not all(map(_is_plain, messages)):
         return None
     try:
         tokens = int(as_it_is().token_counter(model=model, messages=messages))

@@ -242,6 +242,26 @@ def test_definitions_count_with_the_prompt_that_comes_with_them(name: str) -> No
     assert 0 == fixed_tokens({name: None}) == fixed_tokens({name: []})
 
 
+@pytest.mark.parametrize(
+    ("asked", "is_bounded"),
+    [
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, False),
+        ({"tools": [{"type": "code_execution_20250522", "name": "code_execution"}]}, False),
+        ({"web_search_options": {}}, False),
+        ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, True),
+        ({"tools": [{"type": "function", "function": {"name": "web_search"}}]}, True),
+        ({"tools": [{"name": "weather", "input_schema": {}}]}, True),
+        ({"tools": [{"type": ["web_search"]}]}, True),
+        ({"web_search_options": None}, True),
+    ],
+)
+def test_what_tools_find_at_the_provider_is_bounded_by_the_context_window_alone(asked: Any, is_bounded: bool) -> None:
+    """It reads that too, and bills for it. What the caller's own tools find comes with the next call."""
+    bound = extent_of({"messages": [{"role": "user", "content": "Hello!"}]} | asked, SMALL).input_tokens
+
+    assert is_bounded == (bound != SMALL.context_window)
+
+
 class Answer(BaseModel):
     """What is wanted."""
 

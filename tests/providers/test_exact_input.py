@@ -32,6 +32,7 @@ def test_it_is_closer():
         ("openai", "gpt-4o-mini", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
         ("openai", "gpt-4o-mini", {"messages": HELLO, "previous_response_id": "resp_1"}),
         ("openai", "gpt-4o-mini", {"messages": HELLO, "prompt_id": "p"}),
+        ("openai", "gpt-4o-search-preview", {"messages": HELLO, "web_search_options": {}}),
     ],
 )
 def test_where_there_is_none(provider: str, model: str, arguments: dict[str, Any]):
