@@ -85,5 +85,10 @@ async def arun(instruments: Instruments, plan: Plan, send: AsyncSend[Raw], finis
         raise
 
 
+def is_on_event_loop() -> bool:
+    """Tell whether this thread runs an event loop, which is not to be held up."""
+    return asyncio._get_running_loop() is not None  # noqa: SLF001  # the public one raises where there is none
+
+
 def _deadline(call: OpenCall) -> AbstractAsyncContextManager[object]:
     return asyncio.timeout(call.left_s)

@@ -6,13 +6,13 @@ it down, as one span from when it began to when it ended.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from llm_otel.call import Answer
+from llm_otel.drive import is_on_event_loop
 from llm_otel.errors import ConfigurationError
 from llm_otel.open_call import OpenCall
 from llm_otel.plan import Plan
@@ -91,7 +91,7 @@ def record(
     call = OpenCall(
         instruments,
         Plan(request=replace(request, operation=operation), scope=scope),
-        may_block=not _is_on_event_loop(),
+        may_block=not is_on_event_loop(),
         started=(started_ns, clock.monotonic() - duration_s),
     )
     call.made_without_leave()
@@ -113,16 +113,11 @@ def record_returned(
     request = request_of(arguments, reference_of(arguments), tags=scope.tags)
     started = (started_ns, instruments.clock.monotonic() - duration_s)
     plan = Plan(request=request, scope=scope)
-    call = OpenCall(instruments, plan, may_block=not _is_on_event_loop(), started=started)
+    call = OpenCall(instruments, plan, may_block=not is_on_event_loop(), started=started)
     call.made_without_leave()
     call.content.came(response)
     read = call.guarded("answer", foreign.read, response)
     call.answered(Answer() if read is None else read[0])
-
-
-def _is_on_event_loop() -> bool:
-    """Tell whether this thread runs a loop, which is not to wait for a ledger."""
-    return asyncio._get_running_loop() is not None  # noqa: SLF001  # the public one raises where there is none
 
 
 def _read(told: Told) -> tuple[Answer, str]:

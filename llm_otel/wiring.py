@@ -81,31 +81,14 @@ def configure(  # noqa: PLR0913  # every argument is a setting with a default
 ) -> Runtime:
     """Set the library up. Everything has a default, so this may never be called; a second call starts afresh.
 
-    What is not given here is read from `LLM_OTEL_*` variables, then from the TOML file.
+    What is not given here is read from `LLM_OTEL_*` variables, then from the TOML file. What each setting means stands
+    at its field of `llm_otel.config.Settings`, and in docs/configuration.md. Beside the settings there are:
 
-    Args:
-        service_name: `service.name` of what is sent by OTLP, where this call sets that up.
-        environment: `deployment.environment.name` of it, such as `production`.
-        budgets: Limits on spend, beside those of `[[budgets]]` tables in the TOML files.
-        ledger: Where spend is kept: `memory://` (the default), `sqlite:///spend.db` or `redis://host:6379/0`.
-        journal: The directory for bills that the ledger has not taken yet; the user's state directory by default.
-        budgets_file: A TOML file with `[[budgets]]`; a change to it is in force within a second or two.
-        default_max_tokens: The output limit that is sent where a hard budget needs one and the caller gave none.
-        on_budget_alert: Called once when spend first reaches a threshold, in whichever thread notices.
-        tag_labels: Tags that become metric labels, by default `team` and `feature`: names, or a mapping of name to
-            declared values (their series exist from the start) or to a cap on distinct values (50 by default).
-        baggage_tags: Tags that cross to other services and are taken from them, in W3C baggage; none by default.
-        redact: Returns what of a text may be recorded, where the content of calls is; see docs/content.md.
-        content_max_length: Characters of one text that are recorded, after the redaction; 8,192 by default.
-        registry: The Prometheus registry to record into; prometheus_client's default one by default.
-        metrics_export: How our own metrics leave: `prometheus` (scraped; the default) or `otlp`.
-        genai_metrics: The names of the conventions' metrics: `latest` (the default), `legacy` (v1.41) or `both`.
-        otlp: True sets OpenTelemetry's SDK up for each signal that has no provider, False never does; by default
-            an `OTEL_EXPORTER_OTLP_*` or `OTEL_*_EXPORTER` variable asks for it; see docs/otlp.md.
-        auto_instrument: Whether plain LiteLLM calls inside a `traced_llm` scope are traced; on by default.
-        warm_up: Load LiteLLM, which takes seconds, and the price sources in the background now.
-        strict: Raise what goes wrong in the library's own recorders, instead of counting and logging it. For tests.
-        config_file: A TOML file with these names; `LLM_OTEL_CONFIG_FILE` names one too.
+    - `budgets`: limits on spend, beside those of `[[budgets]]` tables in the TOML files.
+    - `on_budget_alert`: called once when spend first reaches a threshold, in whichever thread notices.
+    - `redact`: returns what of a text may be recorded, where the content of calls is; see docs/content.md.
+    - `registry`: the Prometheus registry to record into; prometheus_client's default one by default.
+    - `config_file`: a TOML file with these names; `LLM_OTEL_CONFIG_FILE` names one too.
 
     Raises:
         ConfigurationError: A value cannot be used; it names the value and where it came from.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from llm_otel.baggage import tags_around
 from llm_otel.call import Answer
+from llm_otel.drive import is_on_event_loop
 from llm_otel.intercept.watched import watched
 from llm_otel.plan import Plan
 from llm_otel.providers import requests
@@ -72,7 +72,7 @@ class PlainCall:
         """Call LiteLLM."""
         args, kwargs = self._for(call.offer)
         with Inside():
-            if kwargs.get(_FALLBACKS) and _runs_a_loop():
+            if kwargs.get(_FALLBACKS) and is_on_event_loop():
                 return _in_thread(self._original, args, kwargs)
             return self._original(*args, **kwargs)
 
@@ -109,10 +109,6 @@ class PlainCall:
         if taken is not None:
             ref = requests.reference_of(taken)
             call.served_by(ref.provider, ref.model)
-
-
-def _runs_a_loop() -> bool:
-    return asyncio._get_running_loop() is not None  # noqa: SLF001  # the public one raises where there is none
 
 
 def _in_thread(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
