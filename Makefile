@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer; everything else is installed into .venv, from hashed locks.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest lint format bench bench-peers dashboards tools collector prometheus compose lock clean
+.PHONY: help demo test test-oldest lint format bench bench-peers dashboards tools collector prometheus tempo compose lock clean
 
 BIN := .venv/bin
 INSTALL := sh scripts/install
@@ -37,13 +37,16 @@ bench-peers: .venv-peers/.peers ## Measure the same beside OpenInference, OpenLL
 dashboards: .venv/.dev ## Write grafana/dashboards anew, from grafana/src
 	@$(BIN)/python -m grafana.src
 
-tools: collector prometheus compose ## Build everything below that tests run (needs Go)
+tools: collector prometheus tempo compose ## Build everything below that tests run (needs Go)
 
 collector: ## Build the OpenTelemetry Collector that tests run, into .tools (needs Go; about five minutes the first time)
 	@sh scripts/get-collector
 
 prometheus: ## Build the Prometheus and Alertmanager that tests run, into .tools (needs Go; about eight minutes the first time)
 	@sh scripts/get-prometheus
+
+tempo: ## Build the Tempo that tests run, into .tools (needs Go 1.26; about twelve minutes the first time)
+	@sh scripts/get-tempo
 
 compose: ## Build the Docker Compose that reads docker-compose.yml in tests, into .tools (needs Go)
 	@sh scripts/get-compose

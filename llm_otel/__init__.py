@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from llm_otel.budgets.reports import BudgetAlert, BudgetStatus
     from llm_otel.errors import (
         BudgetExceededError,
+        CircuitOpenError,
         ConfigurationError,
         LLMOtelError,
+        NoModelError,
         ProviderError,
         UnknownModelError,
         UnknownProviderError,
     )
     from llm_otel.instrumenting import instrument, uninstrument
-    from llm_otel.models.entry import ModelCapability
+    from llm_otel.models.entry import ModelCapability, ModelTier
     from llm_otel.models.info import ModelInfo
     from llm_otel.models.lookup import get_cheapest_model, get_model_info, list_models, register_model
     from llm_otel.models.providers import LLMProvider
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from llm_otel.router import LLMRouter
     from llm_otel.router_streams import AsyncLLMStream, LLMStream
     from llm_otel.routing.decision import Candidate, RouteDecision
+    from llm_otel.routing.policy import RouteRequest, RoutingPolicy
     from llm_otel.traced import Trace, carry, current_trace, record, traced_llm
     from llm_otel.types import LLMChunk, LLMConfig, LLMResponse, UsageStats
     from llm_otel.wiring import configure, metrics_registry, runtime, tracker
@@ -39,14 +42,16 @@ _HOMES = {
     "budgets.reports": ("BudgetAlert", "BudgetStatus"),
     "errors": (
         "BudgetExceededError",
+        "CircuitOpenError",
         "ConfigurationError",
         "LLMOtelError",
+        "NoModelError",
         "ProviderError",
         "UnknownModelError",
         "UnknownProviderError",
     ),
     "instrumenting": ("instrument", "uninstrument"),
-    "models.entry": ("ModelCapability",),
+    "models.entry": ("ModelCapability", "ModelTier"),
     "models.info": ("ModelInfo",),
     "models.lookup": ("get_cheapest_model", "get_model_info", "list_models", "register_model"),
     "models.providers": ("LLMProvider",),
@@ -54,6 +59,7 @@ _HOMES = {
     "router": ("LLMRouter",),
     "router_streams": ("AsyncLLMStream", "LLMStream"),
     "routing.decision": ("Candidate", "RouteDecision"),
+    "routing.policy": ("RouteRequest", "RoutingPolicy"),
     "traced": ("Trace", "carry", "current_trace", "record", "traced_llm"),
     "types": ("LLMChunk", "LLMConfig", "LLMResponse", "UsageStats"),
     "wiring": ("configure", "metrics_registry", "runtime", "tracker"),
@@ -67,6 +73,7 @@ __all__ = [
     "BudgetExceededError",
     "BudgetStatus",
     "Candidate",
+    "CircuitOpenError",
     "ConfigurationError",
     "LLMChunk",
     "LLMConfig",
@@ -77,8 +84,12 @@ __all__ = [
     "LLMStream",
     "ModelCapability",
     "ModelInfo",
+    "ModelTier",
+    "NoModelError",
     "ProviderError",
     "RouteDecision",
+    "RouteRequest",
+    "RoutingPolicy",
     "Trace",
     "UnknownModelError",
     "UnknownProviderError",

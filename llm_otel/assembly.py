@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import random
+import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
-from llm_otel import made
+from llm_otel import made, route_finding
 from llm_otel.baggage import Baggage, tags_around
 from llm_otel.budget_files import BudgetFiles
+from llm_otel.caching.cache import ResponseCache
 from llm_otel.clock import Clock, SystemClock, to_datetime
 from llm_otel.config import OTLP, Settings
 from llm_otel.content import ContentCapture, Wishes
@@ -23,13 +26,16 @@ from llm_otel.plan import Instruments
 from llm_otel.pricing.book import PriceBook
 from llm_otel.providers.exact import exact_input
 from llm_otel.providers.reader import LiteLLMReader
-from llm_otel.recorders import registries
+from llm_otel.recorders import circuits, registries
 from llm_otel.recorders.events import EventRecorder
 from llm_otel.recorders.genai_metrics import EndedWorkflow, GenAIMetrics, Generation
 from llm_otel.recorders.prometheus import PrometheusRecorder
 from llm_otel.recorders.tracker import UsageTracker
-from llm_otel.recording import Guard
-from llm_otel.stores.opening import open_store
+from llm_otel.recording import Guard, record_now
+from llm_otel.route_finding import Surroundings
+from llm_otel.routing.health import BreakerRules, Health
+from llm_otel.routing.taper import Taper
+from llm_otel.stores.opening import MEMORY, open_shelf, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,18 +50,22 @@ if TYPE_CHECKING:
     from llm_otel.made import Times, Told
     from llm_otel.providers.texts import Redact
     from llm_otel.recorders.base import Recorder
+    from llm_otel.routing.health import CircuitEvent, Model
     from llm_otel.scope import Scope
 
 _logger = logging.getLogger("llm_otel")
 _PARTS = (
     "answer",
     "budgets",
+    "cache",
+    circuits.NAME,
     "content",
     "events",
     "genai_metrics",
     "ledger",
     "on_budget_alert",
     "price",
+    route_finding.POLICY,
     "scope",
     "span",
     "stream",
@@ -94,7 +104,9 @@ class Runtime:
         prices = PriceBook()
         guard = Guard(self.internal_error)
         self._prometheus = self._metrics(prices, clock)
+        self.health = self._circuits(guard, clock)
         self.enforcer = self._enforcer(guard, prices, clock, budgets, budget_paths, on_budget_alert)
+        self.surroundings = self._surroundings(guard, prices, clock)
         self.tracker = UsageTracker(ledger=self.enforcer.statuses)
         self._genai_metrics = GenAIMetrics(Generation(settings.genai_metrics), self.internal_error)
         recorders: tuple[Recorder, ...] = (self._prometheus, self._genai_metrics, self.tracker)
@@ -113,6 +125,21 @@ class Runtime:
             content=self._content(redact),
             events=EventRecorder(emits_details=self._wishes.emits_details) if self._wishes.emits_exceptions else None,
         )
+        self._making_cache = threading.Lock()
+        # One that others share is looked at now: a bad address is bad news for later.
+        self._response_cache = None if settings.response_cache == MEMORY else self._make_cache()
+
+    @property
+    def response_cache(self) -> ResponseCache:
+        """Answers that may be given again, for calls that ask for it; made for the first of them."""
+        with self._making_cache:
+            if self._response_cache is None:
+                self._response_cache = self._make_cache()
+            return self._response_cache
+
+    def _make_cache(self) -> ResponseCache:
+        made = self.instruments
+        return ResponseCache(made.clock, made.guard, open_shelf(self.settings.response_cache))
 
     def _content(self, redact: Redact | None) -> ContentCapture | None:
         if redact is not None and not callable(redact):
@@ -137,6 +164,38 @@ class Runtime:
             tag_labels=self.settings.tag_labels,
             recorders=_PARTS,
             price_age_s=lambda: prices.price_age(to_datetime(clock.now_ns())),
+        )
+
+    def _circuits(self, guard: Guard, clock: Clock) -> Health | None:
+        """Make the circuit breakers and show them; `None` where they were turned off."""
+        settings = self.settings
+        if not settings.circuit_breaker:
+            return None
+
+        def tell(model: Model, event: CircuitEvent) -> None:
+            record_now(partial(guard.call, circuits.NAME, recorder.noticed, model, event))
+
+        rules = BreakerRules(
+            failure_ratio=settings.circuit_failure_ratio,
+            min_calls=settings.circuit_min_calls,
+            window_s=settings.circuit_window_s,
+            open_s=settings.circuit_open_s,
+        )
+        health = Health(rules, tell=tell)
+        recorder = self._prometheus.for_circuits(lambda: health.not_closed(clock.monotonic()))
+        return health
+
+    def _surroundings(self, guard: Guard, prices: PriceBook, clock: Clock) -> Surroundings:
+        """Return what bears on the choice of a model."""
+        settings, health = self.settings, self.health
+        return Surroundings(
+            prices=prices,
+            clock=clock,
+            guard=guard,
+            environ=os.environ,
+            taper=Taper(cheaper_at=settings.prefer_cheaper_at, cheapest_at=settings.prefer_cheapest_at),
+            budgets=self.enforcer,
+            open_circuits=route_finding.none_open if health is None else health.open_models,
         )
 
     def _enforcer(

@@ -43,6 +43,16 @@ class AttemptReason(StrEnum):
     FALLBACK = "fallback"
 
 
+class FailureKind(StrEnum):
+    """What a provider's refusal is about, where another kind of model may help."""
+
+    OTHER = "other"
+    CONTEXT_WINDOW = "context_window"
+    """The request is too long for the model."""
+    CONTENT_POLICY = "content_policy"
+    """The provider does not want to answer what was asked."""
+
+
 class Charge(StrEnum):
     """What a provider may bill for an attempt that brought no usage."""
 
@@ -62,6 +72,7 @@ class CallRequest:
         model: The model as asked for, without LiteLLM's prefix; the `model` label.
         litellm_model: The model as LiteLLM takes it, prefix and all.
         parameters: What shapes the answer, as the caller gave it, by its span attribute.
+        route: Why the model was chosen, by span attribute; empty where the caller named it.
         base_model: The model behind `model` where that is the name of a deployment (LiteLLM's `base_model`): its prices
             and limits hold.
         service_tier: The one asked for, which has prices of its own.
@@ -79,6 +90,7 @@ class CallRequest:
     is_streaming: bool = False
     is_mock: bool = False
     parameters: Parameters = field(default_factory=lambda: NO_PARAMETERS)
+    route: Parameters = field(default_factory=lambda: NO_PARAMETERS)
     base_model: str | None = None
     service_tier: str | None = None
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
@@ -100,6 +112,7 @@ class Failure:
         retry_after_s: What the provider asked to wait, in seconds.
         is_retryable: Whether the same request may succeed later.
         charge: What the provider may bill all the same.
+        kind: What it is about.
     """
 
     error_type: str
@@ -107,6 +120,7 @@ class Failure:
     retry_after_s: float | None = None
     is_retryable: bool = False
     charge: Charge = Charge.NOTHING
+    kind: FailureKind = FailureKind.OTHER
 
 
 @value
@@ -116,7 +130,7 @@ class Answer:
     Attributes:
         usage: As reported; `None` where the provider reported nothing.
         text: The output received, for counting when there is no usage; recorded nowhere.
-        is_cache_hit: Answered from LiteLLM's own response cache: it cost nothing.
+        is_cache_hit: Answered from a response cache, ours or LiteLLM's own: it cost nothing.
         error_type: Why the provider failed, where it said so in an answer; `None` if it did not.
         dimensions: The length of the vectors; `None` where they are none.
     """
@@ -144,7 +158,7 @@ class Held:
         is_clipped: More output was not affordable.
         is_exceeded: The provider billed more than was held.
         downgraded_for: The budget, with its scope, that had a cheaper model taken; `None` for the one asked for.
-        saved_nano: nano-USD that the same usage would have cost more with the model asked for.
+        saved_nano: nano-USD that the same usage would have cost more with the model that a budget changed.
     """
 
     budgets: tuple[tuple[str, str], ...] = ()
@@ -234,6 +248,7 @@ class CallRecord:
         cost_nano: nano-USD, summed over the attempts; `None` as soon as one of them is unpriced.
         trace: `None` when no span stands for the call.
         refusal: Set where a budget refused it, be it after attempts that failed.
+        saved_by_cache_nano: nano-USD that an answer from a response cache would have cost again.
     """
 
     request: CallRequest
@@ -249,6 +264,7 @@ class CallRecord:
     trace: TraceRef | None = None
     refusal: Refusal | None = None
     later_chunks_s: tuple[float, ...] = ()
+    saved_by_cache_nano: int = 0
 
     @property
     def is_unpriced(self) -> bool:

@@ -15,9 +15,12 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from llm_otel.baggage import check_names
 from llm_otel.budget_files import TABLE
+from llm_otel.caching.key import TENANT_TAGS
 from llm_otel.content import MAX_LENGTH as CONTENT_MAX_LENGTH
 from llm_otel.enforcement.enforcer import DEFAULT_MAX_TOKENS
 from llm_otel.errors import ConfigurationError
+from llm_otel.routing.health import BreakerRules
+from llm_otel.routing.taper import Taper
 from llm_otel.stores.opening import MEMORY
 
 ENV_PREFIX = "LLM_OTEL_"
@@ -26,6 +29,9 @@ DEFAULT_TAG_LABELS = ("team", "feature")
 
 OTLP = "otlp"
 """The value of `metrics_export` by which our metrics are pushed."""
+
+_BREAKER = BreakerRules()
+_TAPER = Taper()
 
 TagLabels = tuple[str, ...] | dict[str, tuple[str, ...] | int]
 
@@ -46,6 +52,13 @@ class Settings(BaseSettings):
     """Where budgets are kept: `memory://`, `sqlite:///spend.db`, `redis://host:6379/0`. It may hold a password."""
     journal: Path | None = None
     """The directory for settles that the ledger has not taken yet; the user's state directory by default."""
+    response_cache: str = Field(default=MEMORY, repr=False)
+    """Where answers are kept for calls that ask for it: `memory://`, `redis://host:6379/0`. It may hold a password."""
+    cache_tenant_tags: Annotated[tuple[str, ...], NoDecode] = TENANT_TAGS
+    """Tags that keep tenants apart: two calls never share an answer where one of them differs.
+
+    In the environment: names with commas between.
+    """
     budgets_file: Path | None = None
     """A TOML file with `[[budgets]]`, read again when it changes."""
     default_max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=1, le=1_000_000)
@@ -66,10 +79,24 @@ class Settings(BaseSettings):
     """`deployment.environment.name` of them, as `production`."""
     otlp: bool | None = None
     """Whether to set up OTLP for signals that have no provider; by the `OTEL_*` variables if it is not said."""
+    circuit_breaker: bool = True
+    """Whether a model of which too many calls fail is left alone for a while. The four below say when."""
+    circuit_failure_ratio: float = Field(default=_BREAKER.failure_ratio, gt=0, le=1)
+    """The part of the last calls that has to fail."""
+    circuit_min_calls: int = Field(default=_BREAKER.min_calls, ge=1, le=1_000)
+    """Calls that are needed to judge by."""
+    circuit_window_s: float = Field(default=_BREAKER.window_s, gt=0, le=86_400)
+    """How long a call is judged by, in seconds."""
+    circuit_open_s: float = Field(default=_BREAKER.open_s, gt=0, le=86_400)
+    """How long a model is left alone before one call is let through, in seconds."""
+    prefer_cheaper_at: float = Field(default=_TAPER.cheaper_at, ge=0, allow_inf_nan=False)
+    """From which part of a budget's limit on the router takes the next cheaper model; 1 and more: never."""
+    prefer_cheapest_at: float = Field(default=_TAPER.cheapest_at, ge=0, allow_inf_nan=False)
+    """From which part of a budget's limit on it takes the cheapest that is good enough; 1 and more: never."""
     strict: bool = False
     """Whether failures of the library's own recorders are raised instead of counted: for tests."""
 
-    @field_validator("tag_labels", "baggage_tags", mode="before")
+    @field_validator("tag_labels", "baggage_tags", "cache_tenant_tags", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -78,6 +105,13 @@ class Settings(BaseSettings):
     @classmethod
     def _keys(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return check_names(names)
+
+    @field_validator("cache_tenant_tags")
+    @classmethod
+    def _tenants(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(names):
+            raise ValueError(f"{_NAMES}, none of them empty")
+        return names
 
     @classmethod
     def settings_customise_sources(
@@ -133,10 +167,12 @@ def _read(path: str | Path) -> dict[str, Any]:
         raise ConfigurationError("config_file", str(path), f"valid TOML: {exc}") from exc
 
 
+_ADDRESSES = frozenset({"ledger", "response_cache"})
 _NAMES = "names of tags, such as ['team', 'feature']"
 _TAGS = {
     "tag_labels": f"{_NAMES}, or a table of name to declared values or to a cap on their number",
     "baggage_tags": _NAMES,
+    "cache_tenant_tags": _NAMES,
 }
 
 
@@ -158,5 +194,5 @@ def _named(
     elif first["type"] != "value_error":
         # What pydantic says of a union is about its first member alone.
         allowed = _TAGS.get(name, allowed)
-    # A ledger's address may hold a password, and what nobody knows may be a ledger misspelt.
-    return ConfigurationError(where, None if is_unknown or name == "ledger" else first["input"], allowed)
+    # An address may hold a password, and what nobody knows may be one misspelt.
+    return ConfigurationError(where, None if is_unknown or name in _ADDRESSES else first["input"], allowed)

@@ -1,6 +1,8 @@
 """The way of one call, for every entrance.
 
-    request ─► span ─► estimate ─► hold ─► provider ─► usage ─► price ─► settle ─► CallRecord ─► recorders
+    request ─► span ─► answered before? ─► estimate ─► hold ─► provider ─► usage ─► price ─► settle ─► CallRecord
+                                              ▲                   │                                        │
+                                              └─ retry, fallback ─┘                                    recorders
 
 `run` and `arun` are the same but for the `await`. What a step means is decided in `open_call`.
 """
@@ -13,8 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, TypeVar
 
-from llm_otel.enforcement import steps
-from llm_otel.enforcement.admission import DeniedError
+from llm_otel import steps
 from llm_otel.open_call import OpenCall
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ def run(instruments: Instruments, plan: Plan, send: Send[Raw], finish: Finish[Ra
     """Make one call: attempts, pauses, and one end."""
     call, handled = OpenCall(instruments, plan), sys.exception()
     try:
+        if (memory := call.seek_answer()) is not None and (kept := steps.run(memory)) is not None:
+            return finish(call, kept)
         while True:
             if (leave := call.seek_leave()) is not None:
-                call.admitted(steps.run(leave))
+                steps.run(leave)
             call.begin_attempt()
             try:
                 with call.current_span():
@@ -47,8 +50,6 @@ def run(instruments: Instruments, plan: Plan, send: Send[Raw], finish: Finish[Ra
             else:
                 return finish(call, raw)
             instruments.clock.sleep(pause_s)
-    except DeniedError as exc:
-        raise call.denied(exc.denial) from None
     except BaseException as exc:
         call.interrupted(exc)
         raise
@@ -58,9 +59,11 @@ async def arun(instruments: Instruments, plan: Plan, send: AsyncSend[Raw], finis
     """Make one call without blocking the event loop; the deadline holds even when the provider says nothing."""
     call, handled = OpenCall(instruments, plan, may_block=False), sys.exception()
     try:
+        if (memory := call.seek_answer()) is not None and (kept := await steps.arun(memory)) is not None:
+            return finish(call, kept)
         while True:
             if (leave := call.seek_leave()) is not None:
-                call.admitted(await steps.arun(leave))
+                await steps.arun(leave)
             call.begin_attempt()
             try:
                 with call.current_span():
@@ -76,8 +79,6 @@ async def arun(instruments: Instruments, plan: Plan, send: AsyncSend[Raw], finis
             # The next attempt must find what this one held free again.
             await call.settled()
             await instruments.clock.asleep(pause_s)
-    except DeniedError as exc:
-        raise call.denied(exc.denial) from None
     except BaseException as exc:
         call.interrupted(exc)
         if isinstance(exc, Exception):
@@ -91,4 +92,4 @@ def is_on_event_loop() -> bool:
 
 
 def _deadline(call: OpenCall) -> AbstractAsyncContextManager[object]:
-    return asyncio.timeout(call.left_s)
+    return asyncio.timeout(call.attempt_left_s)

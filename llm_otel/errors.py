@@ -2,9 +2,11 @@
 
     LLMOtelError
     ├── ConfigurationError (also a ValueError)   a value that cannot be used: field, value, what is allowed
+    │   ├── NoModelError                         no model can do what was asked, or may
     │   ├── UnknownModelError                    a model that is in no registry
     │   └── UnknownProviderError                 a provider that does not exist, or cannot be told from the model
     ├── ProviderError                            a provider failed; LiteLLM's own error is its `__cause__`
+    │   └── CircuitOpenError                     it failed so often of late that it is not asked for a while
     └── BudgetExceededError                      a budget refused a call, before anything was sent
 
 Messages name what was refused, the value and what the reader can do. They never hold a prompt, a completion or a key.
@@ -16,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from decimal import Decimal
 
@@ -51,6 +54,18 @@ class ConfigurationError(LLMOtelError, ValueError):
         self.allowed = allowed
 
 
+class NoModelError(ConfigurationError):
+    """No model can serve a request as it was asked for; found before anything was sent.
+
+    Attributes:
+        why_not: What keeps each model that was looked at from it, by `provider/model`.
+    """
+
+    def __init__(self, field: str, value: object, allowed: str, *, why_not: Mapping[str, str]) -> None:
+        super().__init__(field, value, allowed)
+        self.why_not = dict(why_not)
+
+
 class UnknownModelError(ConfigurationError):
     """A model name that no registry knows, asked for its facts (calls to unknown models are sent, unpriced)."""
 
@@ -71,6 +86,7 @@ class ProviderError(LLMOtelError):
         status_code: The HTTP status of the last attempt, `None` where there was none.
         attempts: How many requests were made, 0 when the deadline left no time for one.
         retry_after_s: What the provider asked to wait, in seconds, if it did.
+        tried: The model of each attempt, as `provider/model`.
     """
 
     def __init__(
@@ -82,10 +98,13 @@ class ProviderError(LLMOtelError):
         status_code: int | None,
         attempts: int,
         retry_after_s: float | None = None,
+        tried: tuple[str, ...] = (),
     ) -> None:
         status = f", HTTP {status_code}" if status_code is not None else ""
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         wait = f"; the provider asks to wait {retry_after_s:g} s" if retry_after_s is not None else ""
+        if len(set(tried)) > 1:
+            tries += f" ({', '.join(tried)})"
         super().__init__(f"{provider} model {model!r} failed after {tries}: {error_type}{status}{wait}")
         self.provider = provider
         self.model = model
@@ -93,6 +112,27 @@ class ProviderError(LLMOtelError):
         self.status_code = status_code
         self.attempts = attempts
         self.retry_after_s = retry_after_s
+        self.tried = tried
+
+
+class CircuitOpenError(ProviderError):
+    """Nothing was sent: the model failed so often of late that it is left alone for a while.
+
+    So is every other that the call could have gone to. The fields are those of `ProviderError`, for the model that may
+    be asked first; `retry_after_s` says when one request may go there to see whether it is back.
+    """
+
+    def __init__(self, *, provider: str, model: str, retry_after_s: float) -> None:
+        super().__init__(
+            provider=provider,
+            model=model,
+            error_type=type(self).__name__,
+            status_code=None,
+            attempts=0,
+            retry_after_s=retry_after_s,
+        )
+        why = f"{provider} model {model!r} failed too often of late and is left alone; nothing was sent"
+        self.args = (f"{why}; try again in {retry_after_s:.1f} s, or name `fallbacks`",)
 
 
 class BudgetExceededError(LLMOtelError):
@@ -101,9 +141,9 @@ class BudgetExceededError(LLMOtelError):
     Attributes:
         kind: `exhausted` (until the window resets), `in_flight` (only calls that have not settled are in the way),
             `too_large` (more than the whole limit), `unknown_price` or `store_unavailable`.
-        budget: The budget's id.
+        budget: The budget's id; `max_cost_usd` for the limit that the call itself was given.
         scope: The value that it is split by; empty for one that is not split.
-        window: In words, such as `month 2026-11, Europe/Berlin`.
+        window: In words, such as `month 2026-11, Europe/Berlin`, or `this call`.
         limit_usd: The limit in force.
         spent_usd: Spend in the window; `None` where it is not known.
         held_usd: Set aside for calls in flight; `None` where it is not known.
@@ -126,6 +166,7 @@ class BudgetExceededError(LLMOtelError):
         resets_at: datetime | None,
         retry_after_s: float | None,
         is_unbounded: bool = False,
+        is_of_call: bool = False,
         has_waited: bool = False,
     ) -> None:
         self.kind = kind
@@ -138,21 +179,27 @@ class BudgetExceededError(LLMOtelError):
         self.requested_usd = requested_usd
         self.resets_at = resets_at
         self.retry_after_s = retry_after_s
-        super().__init__(self._message(self._reason(is_unbounded=is_unbounded, has_waited=has_waited)))
+        if is_of_call:
+            reason = self._reason_of_call(is_unbounded=is_unbounded)
+        else:
+            reason = self._reason(is_unbounded=is_unbounded, has_waited=has_waited)
+        super().__init__(self._message(reason))
 
     def _message(self, reason: str) -> str:
         of = f" for {self.scope!r}" if self.scope else ""
         asked = "a call" if self.requested_usd is None else f"a call of up to {_plain(self.requested_usd)} USD"
         return f"Budget {self.budget!r}{of} ({self.window}) refused {asked}: {reason}"
 
+    def _reason_of_call(self, *, is_unbounded: bool) -> str:
+        if self.kind == "unknown_price":
+            return f"{_UNBOUNDED if is_unbounded else _UNPRICED} without max_cost_usd it passes"
+        limit, spent = _plain(self.limit_usd), self.spent_usd
+        over = f"{_plain(spent)} of {limit} USD are spent by earlier attempts" if spent else f"the limit is {limit} USD"
+        return f"{over}; take a cheaper model, lower max_tokens, or raise max_cost_usd"
+
     def _reason(self, *, is_unbounded: bool, has_waited: bool) -> str:
         if self.kind == "unknown_price":
-            if is_unbounded:
-                return (
-                    "nothing bounds what its input may cost (images, audio, files or text kept elsewhere, and a model "
-                    "whose context window is not known); on_unknown_price='allow' passes"
-                )
-            return "the price of its model is not known; register_model(...) prices it, on_unknown_price='allow' passes"
+            return f"{_UNBOUNDED if is_unbounded else _UNPRICED} on_unknown_price='allow' passes"
         if self.kind == "store_unavailable":
             return "its ledger cannot be reached; on_store_error='allow' lets calls pass meanwhile"
         limit = _plain(self.limit_usd)
@@ -164,6 +211,13 @@ class BudgetExceededError(LLMOtelError):
             return f"{used}; try again when they have settled, or {more}"
         resets = "never resets" if self.resets_at is None else f"resets {self.resets_at.isoformat(timespec='minutes')}"
         return f"{used}; {resets}; raise the limit, or lower max_tokens"
+
+
+_UNBOUNDED = (
+    "nothing bounds what its input may cost (images, audio, files or text kept elsewhere, and a model whose context "
+    "window is not known);"
+)
+_UNPRICED = "the price of its model is not known; register_model(...) prices it,"
 
 
 def _plain(amount: Decimal | None) -> str:

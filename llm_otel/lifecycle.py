@@ -74,19 +74,16 @@ class Call:
         """Whether somebody has claimed the end."""
         return self._is_over
 
-    @property
-    def attempt_count(self) -> int:
-        """How many requests have ended."""
-        return len(self._attempts)
-
-    def begin_attempt(self, *, now_s: float, model: tuple[str, str] | None = None) -> RunningAttempt:
+    def begin_attempt(
+        self, *, now_s: float, model: tuple[str, str] | None = None, reason: AttemptReason = AttemptReason.FIRST
+    ) -> RunningAttempt:
         """Start the next request: to `model`, provider and name, where that is not what was asked for."""
         assert self.running is None, "one attempt at a time"
         number = len(self._attempts) + 1
         provider, name = model or (self.request.provider, self.request.model)
         self.running = RunningAttempt(
             number=number,
-            reason=AttemptReason.FIRST if number == 1 else AttemptReason.RETRY,
+            reason=reason,
             provider=provider,
             model=name,
             started_s=now_s,
@@ -147,6 +144,7 @@ class Call:
         failure: Failure | None,
         trace: TraceRef | None,
         refusal: Refusal | None = None,
+        saved_by_cache_nano: int = 0,
     ) -> CallRecord:
         """Freeze the facts. For the winner of `claim_end`, after the last attempt was ended."""
         attempts = tuple(self._attempts)
@@ -164,6 +162,7 @@ class Call:
             cost_nano=cost_nano,
             trace=trace,
             refusal=refusal,
+            saved_by_cache_nano=saved_by_cache_nano,
             later_chunks_s=tuple(each - self.started_s for each in self._later_chunks) if self._later_chunks else (),
         )
 

@@ -1,59 +1,61 @@
 """A call that has not ended: the one place that ends it.
 
-`OpenCall` joins the states of a call (`lifecycle.Call`) with its span, its price and its recorders. The drivers and the
-streams tell it what happened; it decides what that means, and writes it down once.
+`OpenCall` joins the states of a call (`lifecycle.Call`) with where it goes (`CallCourse`), its money (`CallMoney`) and
+what is told of it (`CallTelemetry`). The drivers and the streams tell it what happened; it decides what that means, and
+writes it down once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from llm_otel import genai_util, semconv, tracing
-from llm_otel.budgets.matching import NOTHING
-from llm_otel.budgets.reports import alert_of
-from llm_otel.call import Answer, Charge, Failure, Held, Outcome, Refusal
-from llm_otel.clock import to_datetime
-from llm_otel.content import NOTHING_SAID, SILENCE
-from llm_otel.enforcement.purse import Purse
+from llm_otel import semconv
+from llm_otel.call import Answer, Charge, Failure, Outcome, Refusal
+from llm_otel.call_cache import CallCache
+from llm_otel.call_course import CallCourse, shown_by, speaks_against
+from llm_otel.call_leave import NobodyLeftError, leave_for_next
+from llm_otel.call_money import CallMoney
+from llm_otel.call_telemetry import CallTelemetry
+from llm_otel.enforcement.admission import DeniedError
+from llm_otel.errors import CircuitOpenError
 from llm_otel.lifecycle import Call
-from llm_otel.pricing.rate import CostBreakdown
-from llm_otel.recorders import span as span_recorder
 from llm_otel.recording import record_now
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-    from opentelemetry.trace import Span
+    from contextlib import AbstractContextManager
 
     from llm_otel.budgets.denial import Denial
-    from llm_otel.budgets.ledger import Crossing
-    from llm_otel.budgets.matching import Matched
-    from llm_otel.call import CallRecord, CallRequest
-    from llm_otel.content import CallContent, Said, Silence
-    from llm_otel.enforcement.admission import Admission
+    from llm_otel.call import CallRecord, CallRequest, Held
+    from llm_otel.content import CallContent, Silence
     from llm_otel.enforcement.offers import Offer
-    from llm_otel.enforcement.steps import Step
     from llm_otel.errors import BudgetExceededError
     from llm_otel.lifecycle import RunningAttempt
     from llm_otel.plan import Instruments, Plan
-    from llm_otel.usage import Usage
+    from llm_otel.routing.itinerary import Target
+    from llm_otel.steps import Step
 
 T = TypeVar("T")
 _NO_ANSWER = Answer()
-FREE_FROM_CACHE = CostBreakdown(
-    total_nano=0, parts={}, saved_by_cache_nano=0, price_source="response_cache", price_date=None
-)
-"""What a completion costs that LiteLLM answered from its own response cache (its own figure stays the full price)."""
 
 
 class OpenCall:
     """One call between its opening and its end. Any thread may end it; the first end wins."""
 
-    __slots__ = ("_call", "_deadline_s", "_instruments", "_plan", "_purse", "_span", "content", "may_block", "offer")
+    __slots__ = (
+        "_cache",
+        "_call",
+        "_course",
+        "_deadline_s",
+        "_failed",
+        "_instruments",
+        "_money",
+        "_plan",
+        "_telemetry",
+    )
 
     def __init__(
         self,
@@ -72,25 +74,19 @@ class OpenCall:
             started: Wall time in nanoseconds and monotonic seconds; now by default.
         """
         clock = instruments.clock
-        self.may_block = may_block
-        self._purse: Purse | None = None
-        self.offer: Offer | None = None
         self._instruments = instruments
-        self._plan = plan = _in_conversation(plan)
+        self._plan = plan = plan.in_conversation()
         started_ns, started_s = started or (clock.now_ns(), clock.monotonic())
         self._call = Call(plan.request, started_ns=started_ns, started_s=started_s)
-        self._deadline_s = None if plan.timeout_s is None else self._call.started_s + plan.timeout_s
-        self._span: Span | None = None
-        self.content: CallContent | Silence = SILENCE
-        record_now(self._announce)
-
-    def _announce(self) -> None:
-        guard, request = self._instruments.guard, self._plan.request
-        self._span = guard.call("span", span_recorder.start, request, self._call.started_ns)
-        for recorder in self._instruments.recorders:
-            guard.call(recorder.name, recorder.opened, request)
-        if self._instruments.content is not None:
-            self.content = guard.call("content", self._instruments.content.opened, request, self._span) or SILENCE
+        self._deadline_s = None if plan.timeout_s is None else started_s + plan.timeout_s
+        self._failed: tuple[Exception, Failure] | None = None
+        self._course = CallCourse(instruments, plan, self._until_deadline_s)
+        self._telemetry = telemetry = CallTelemetry(instruments)
+        self._money = CallMoney(
+            instruments, plan, started_ns=started_ns, may_block=may_block, alerted=telemetry.alerted
+        )
+        self._cache = None if plan.caching is None else CallCache(plan.caching, instruments.guard)
+        record_now(lambda: telemetry.opened(plan.request, started_ns))
 
     @property
     def request(self) -> CallRequest:
@@ -105,20 +101,48 @@ class OpenCall:
     @property
     def left_s(self) -> float | None:
         """Seconds to the deadline, never negative; `None` without one."""
+        return self._until_deadline_s()
+
+    def _until_deadline_s(self) -> float | None:
         if self._deadline_s is None:
             return None
         return max(0.0, self._deadline_s - self._instruments.clock.monotonic())
 
+    # --- what the next request is, and what is said in it -------------------------------------------------------------
+
+    @property
+    def target(self) -> Target:
+        """The model to ask: the request itself stands for the one that was asked for."""
+        return self._course.target
+
+    @property
+    def offer(self) -> Offer | None:
+        """What a budget changes about the request; `None` where none concerns it."""
+        return self._money.offer
+
+    @property
+    def attempt_left_s(self) -> float | None:
+        """Seconds that this attempt may take, so that time is left for the fallbacks; `None` without a deadline."""
+        return self._course.attempt_left_s
+
+    @property
+    def content(self) -> CallContent | Silence:
+        """What is said in the call, where somebody asked for it."""
+        return self._telemetry.content
+
     @property
     def is_held(self) -> bool:
         """Whether a budget concerns the request that is with the provider."""
-        return self._purse is not None and self._purse.admission is not None
+        return self._money.is_held
+
+    def must_not_block(self) -> None:
+        """Note that the call may be ended amid anything: that must not wait for the ledger, nor join an answer."""
+        self._money.may_block = False
+        self.brings(None)
 
     def current_span(self) -> AbstractContextManager[None]:
         """Make the call's span the current one: what happens underneath nests, and is not counted there once more."""
-        if self._span is None:
-            return nullcontext()
-        return tracing.Current(self._span, self.guarded("span", genai_util.mark, self.request.operation))
+        return self._telemetry.current_span(self.request.operation)
 
     def guarded(self, where: str, function: Callable[..., T], /, *args: Any) -> T | None:
         """Call a part of ours that must not break the caller's completion."""
@@ -129,62 +153,81 @@ class OpenCall:
         """Take note of a failure of ours; in strict mode it is raised."""
         self._instruments.guard.failed(where, error)
 
-    # --- what happens to it -------------------------------------------------------------------------------------------
+    # --- an answer that was given before ------------------------------------------------------------------------------
 
-    def seek_leave(self) -> Generator[Step, Any, Admission] | None:
-        """Return the steps to leave for the next request, which raise `DeniedError`; `None` where none is needed."""
-        purse, plan = self._open_purse(), self._plan
-        if purse is None:
+    def seek_answer(self) -> Generator[Step, Any, Any] | None:
+        """Return the steps to an answer that was given before; `None` where nobody wants one.
+
+        They end in what a request would have brought, or in `None`.
+        """
+        return None if self._cache is None else self._cache.recall(self.left_s)
+
+    def brings(self, raw: Any, whole_of: Callable[[Any], Any] | None = None) -> None:
+        """Say what the provider answers, to be given again: whole, or to be made whole once the call has ended well."""
+        if self._cache is not None:
+            self._cache.brings(raw, whole_of)
+
+    # --- leave for a request ------------------------------------------------------------------------------------------
+
+    def seek_leave(self) -> Generator[Step, Any, None] | None:
+        """Return the steps to leave for the next request; `None` where nothing stands in its way.
+
+        They raise what the caller is to see where nobody may be asked.
+        """
+        is_let_through = self._course.enter()
+        if is_let_through and not self._money.is_concerned():
             return None
-        return purse.seek(
-            plan.request,
-            plan.arguments,
-            at=to_datetime(self._call.started_ns),
-            left_s=self.left_s,
-            may_change_model=plan.may_change_model,
-            shape=plan.shape,
-        )
+        return self._leave(is_let_through=is_let_through)
 
-    def made_without_leave(self) -> None:
-        """Note that the only request went out at the start and is through: it is booked, whatever the budgets say."""
-        self._call.begin_attempt(now_s=self._call.started_s)
-        if (purse := self._open_purse()) is not None:
-            at, now_s = to_datetime(self._call.started_ns), self._instruments.clock.monotonic()
-            purse.take_unasked(self._plan.request, at=at, now_s=now_s)
+    def _leave(self, *, is_let_through: bool) -> Generator[Step, Any, None]:
+        clock, left_s = self._instruments.clock, self._until_deadline_s
+        try:
+            yield from leave_for_next(self._course, self._money, clock, left_s, is_let_through=is_let_through)
+        except DeniedError as exc:
+            raise self._denied(exc.denial) from None
+        except NobodyLeftError as exc:
+            self._run_out(exc.denial)
 
-    def _open_purse(self) -> Purse | None:
-        """Return the call's purse; `None` where no budget can concern it."""
-        enforcer = self._instruments.enforcer
-        if self._purse is None and enforcer is not None and enforcer.concerns(self._run_budgets):
-            self._purse = Purse(enforcer, self._run_budgets, self._crossed)
-        return self._purse
-
-    @property
-    def _run_budgets(self) -> Matched:
-        return NOTHING if self._plan.scope is None else self._plan.scope.run_budgets
-
-    def admitted(self, admission: Admission) -> None:
-        """Note the leave for the next request, and what it changes."""
-        assert self._purse is not None, "who has leave has sought it"
-        self._purse.admitted(admission, now_s=self._instruments.clock.monotonic())
-        self.offer = admission.offer
-
-    def denied(self, denial: Denial) -> BudgetExceededError:
+    def _denied(self, denial: Denial) -> BudgetExceededError:
         """End the call: a budget refuses it. Return what the caller is to see."""
         refusal = Refusal(
             budget=denial.budget.id,
             scope=denial.line.scope,
             kind=denial.kind.value,
-            is_declared=all(denial.budget is not each for each in self._run_budgets.budgets),
+            is_declared=self._money.is_declared(denial),
         )
         self._end(Outcome.DENIED, _NO_ANSWER, Failure(error_type=semconv.ERROR_BUDGET_EXCEEDED), refusal)
         return denial.error()
 
+    def _run_out(self, denial: Denial | None) -> NoReturn:
+        """End the call: nobody is left to be asked. Raise what the caller is to see, which is the first trouble.
+
+        Where no fallback could help, that is what the last request failed of; where none was sent, the open circuit.
+        """
+        if self._failed is not None:
+            self._give_up(*self._failed)
+        (provider, model), retry_after_s = self._course.first_to_open()
+        error = CircuitOpenError(provider=provider, model=model, retry_after_s=retry_after_s)
+        self._end(Outcome.ERROR, _NO_ANSWER, Failure(error_type=error.error_type, retry_after_s=retry_after_s))
+        raise error from (None if denial is None else denial.error())
+
+    def made_without_leave(self) -> None:
+        """Note that the only request went out at the start and is through: it is booked, whatever the budgets say."""
+        self._call.begin_attempt(now_s=self._call.started_s)
+        self._money.take_unasked()
+
+    # --- what happens to it -------------------------------------------------------------------------------------------
+
     def begin_attempt(self) -> RunningAttempt:
         """Note that a request is about to be sent."""
-        offer = self.offer
-        other = (offer.asked.provider, offer.asked.model) if offer is not None and offer.is_downgraded else None
-        return self._call.begin_attempt(now_s=self._instruments.clock.monotonic(), model=other)
+        offer, target = self._money.offer, self._course.target
+        model = (target.provider, target.model)
+        if offer is not None and offer.is_downgraded:
+            model = (offer.asked.provider, offer.asked.model)
+        # Its traceback leads to all that the caller holds, such as a stream that has to end when it is dropped.
+        self._failed = None
+        reason = self._course.begin()
+        return self._call.begin_attempt(now_s=self._instruments.clock.monotonic(), model=model, reason=reason)
 
     def served_by(self, provider: str, model: str) -> None:
         """Note that another model answers than the one that was asked: its price holds."""
@@ -194,8 +237,7 @@ class OpenCall:
 
     def lives(self) -> None:
         """Note that the provider still answers."""
-        if self._purse is not None:
-            self._purse.lives(self._instruments.clock.monotonic())
+        self._money.lives()
 
     @property
     def times_every_chunk(self) -> bool:
@@ -220,21 +262,19 @@ class OpenCall:
             self.cancelled(error)
             raise  # noqa: PLE0704  # called from the except block: re-raises the very same exception
         failure = self._instruments.reader.failure_of(error, handled)
-        pause_s = self._plan.retry.pause_s(
-            failure,
-            attempt=self._call.attempt_count + 1,
-            left_s=self.left_s,
-            chance=self._instruments.chance(),
-        )
+        # Noted before the next step is chosen: this failure may be the one that opens the circuit.
+        self._course.note(speaks_against(failure))
+        pause_s = self._course.after(failure)
         if pause_s is None:
             self._give_up(error, failure)
         self._end_attempt(Outcome.ERROR, _NO_ANSWER, failure, self._instruments.clock.monotonic())
+        self._failed = error, failure
         return pause_s
 
     def _give_up(self, error: Exception, failure: Failure) -> NoReturn:
         record = self._end(Outcome.ERROR, _NO_ANSWER, failure)
         if self._plan.to_error is None or record is None:
-            raise  # noqa: PLE0704  # as above: the provider's own exception, unchanged
+            raise error
         raise self._plan.to_error(record) from error
 
     def succeeded(self, answer: Answer) -> CallRecord | None:
@@ -255,11 +295,15 @@ class OpenCall:
         if not isinstance(error, Exception):
             return self.cancelled(error, answer)
         failure = self._instruments.reader.failure_of(error)
-        return self._end(Outcome.ERROR, answer, _billed(failure) if has_begun else failure)
+        if has_begun:
+            # Whatever the error says, the tokens before it are billed.
+            failure = replace(failure, charge=Charge.RECEIVED)
+        return self._end(Outcome.ERROR, answer, failure)
 
     def truncated(self, error_type: str, answer: Answer) -> CallRecord | None:
         """End a stream that stopped without saying why."""
-        return self._end(Outcome.ERROR, answer, Failure(error_type=error_type, charge=Charge.RECEIVED))
+        failure = Failure(error_type=error_type, is_retryable=True, charge=Charge.RECEIVED)
+        return self._end(Outcome.ERROR, answer, failure)
 
     def cancelled(self, error: BaseException, answer: Answer = _NO_ANSWER) -> CallRecord | None:
         """End it because its task or thread was told to stop."""
@@ -287,109 +331,53 @@ class OpenCall:
         """End the call unless somebody did. Return the record to the one who ended it."""
         if not self._call.claim_end():
             return None
-        now_s = self._instruments.clock.monotonic()
+        self._failed = None
+        cache, saved_nano, now_s = self._cache, 0, self._instruments.clock.monotonic()
+        if cache is not None:
+            outcome, answer, saved_nano = cache.ending(outcome, answer)
         try:
             self._end_attempt(outcome, answer, failure, now_s)
         finally:
             # Ctrl-C strikes where one waits, which is for the ledger: the call is written down all the same.
-            span = self._span
             record = self._call.record(
                 now_s=now_s,
                 outcome=outcome,
                 answer=answer,
                 failure=failure,
-                trace=None if span is None else self._instruments.guard.call("span", span.get_span_context),
+                trace=self._telemetry.trace(),
                 refusal=refusal,
+                saved_by_cache_nano=saved_nano + self._money.saved_by_cache_nano,
             )
             record_now(lambda: self._publish(record))
         return record
 
     def _end_attempt(self, outcome: Outcome, answer: Answer, failure: Failure | None, now_s: float) -> None:
         """Write the running attempt down. The time was read before: counting tokens is not part of it."""
-        guard = self._instruments.guard
-        if self._call.running is None:
-            # Struck between the leave and the request: nothing was sent.
-            guard.call("ledger", self._settle, None, None, Charge.NOTHING)
+        running = self._call.running
+        # Struck between the leave and the request, nothing was sent, and nothing is shown of the model.
+        self._course.note(None if running is None else shown_by(outcome, failure))
+        if running is None:
+            self._money.give_back()
             return
-        usage: Usage | None = answer.usage or guard.call("usage", self._estimate, answer, failure)
-        cost: CostBreakdown | None = None
-        if usage is not None:
-            cost = guard.call("price", self._price, usage, answer)
+        usage, cost = self._money.count(running, answer, failure)
         held: Held | None = None
         try:
-            if self._purse is not None:
-                charge = Charge.RECEIVED if usage is not None or failure is None else failure.charge
-                held = guard.call("ledger", self._settle, usage, cost, charge)
+            held = self._money.settle(usage, cost, failure)
         finally:
             self._call.end_attempt(now_s=now_s, outcome=outcome, failure=failure, usage=usage, cost=cost, held=held)
 
-    def _settle(self, usage: Usage | None, cost: CostBreakdown | None, charge: Charge) -> Held | None:
-        if self._purse is None:
-            return None
-        nano = None if cost is None else cost.total_nano
-        return self._purse.settle(usage, nano, may_be_billed=charge is not Charge.NOTHING, may_block=self.may_block)
-
     async def settled(self) -> None:
         """Wait until the ledger has the bill: whoever asks next finds it there. A cancel leaves it on its way."""
-        bill = None if self._purse is None else self._purse.settled
-        if bill is not None:
-            await asyncio.shield(asyncio.wrap_future(bill))
-
-    def _crossed(self, crossings: tuple[Crossing, ...]) -> None:
-        """Tell of thresholds that this call has taken spend to: on its span too, where that has not ended."""
-        assert self._instruments.enforcer is not None, "thresholds belong to budgets"
-        self._instruments.enforcer.announce(crossings)
-        for crossing in crossings:
-            self._instruments.guard.call("span", span_recorder.alert, self._span, alert_of(crossing))
-
-    def _estimate(self, answer: Answer, failure: Failure | None) -> Usage | None:
-        """Return what was used where nobody reports it: as counted here, or nothing where nothing can be billed."""
-        if failure is not None and failure.charge is Charge.NOTHING:
-            return None
-        return self._instruments.reader.count(self._plan.request, answer.text)
-
-    def _price(self, usage: Usage, answer: Answer) -> CostBreakdown | None:
-        running, request = self._call.running, self._plan.request
-        if answer.is_cache_hit:
-            return FREE_FROM_CACHE
-        assert running is not None, "only a request is priced"
-        return self._instruments.prices.price(
-            usage,
-            provider=running.provider,
-            model=request.base_model or running.model if running.model == request.model else running.model,
-            at=self._call.started_ns / 1e9,
-            service_tier=answer.service_tier or request.service_tier,
-        )
+        await self._money.settled()
 
     def _publish(self, record: CallRecord) -> None:
-        guard, scope, events = self._instruments.guard, self._plan.scope, self._instruments.events
-        content, self.content = self.content, SILENCE
-        said: Said = NOTHING_SAID if content is SILENCE else guard.call("content", content.end) or NOTHING_SAID
-        if scope is not None:
-            scope.add(record)
-        if self._span is not None:
-            guard.call("span", span_recorder.finish, self._span, record, said.on_span)
-        if events is not None:
-            guard.call("events", events.closed, record, said.on_event, self._span)
-        for recorder in self._instruments.recorders:
-            guard.call(recorder.name, recorder.closed, record)
-
-
-def _in_conversation(plan: Plan) -> Plan:
-    """Return the plan with the conversation of its scope: written in here, so that no entrance can forget it."""
-    if plan.scope is None or plan.scope.conversation_id is None:
-        return plan
-    return replace(plan, request=replace(plan.request, conversation_id=plan.scope.conversation_id))
-
-
-def _billed(failure: Failure) -> Failure:
-    """Return the failure of a stream that had begun: whatever the error says, the tokens before it are billed."""
-    return Failure(
-        error_type=failure.error_type,
-        status_code=failure.status_code,
-        retry_after_s=failure.retry_after_s,
-        charge=Charge.RECEIVED,
-    )
+        try:
+            if self._plan.scope is not None:
+                self._plan.scope.add(record)
+            self._telemetry.closed(record)
+        finally:
+            if self._cache is not None:
+                self._cache.ended(record)
 
 
 def _cancel_type(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 from llm_otel import drive
 from llm_otel.call import Outcome
 from llm_otel.errors import LLMOtelError
-from llm_otel.providers import loading, sources
+from llm_otel.providers import loading, replaying, sources
 from llm_otel.streams import AsyncMeteredStream, MeteredStream, StreamCourse
 from llm_otel.types import LLMChunk
 
@@ -38,13 +38,24 @@ class StreamJob(Protocol):
         """Build the response from the record."""
 
 
+class StreamOrder(Protocol):
+    """What the caller ordered; it becomes a job when iteration starts."""
+
+    def job(self) -> StreamJob:
+        """Choose the model."""
+
+    async def ajob(self) -> StreamJob:
+        """Choose the model."""
+
+
 class _Result:
     """What is known of a stream after its end, for both kinds."""
 
-    __slots__ = ("_course", "_is_closed", "_job", "_response", "_stream")
+    __slots__ = ("_course", "_is_closed", "_job", "_order", "_response", "_stream")
 
-    def __init__(self, job: StreamJob) -> None:
-        self._job = job
+    def __init__(self, order: StreamOrder) -> None:
+        self._order = order
+        self._job: StreamJob | None = None
         self._course: StreamCourse | None = None
         self._stream: Any = None
         self._response: LLMResponse | None = None
@@ -52,6 +63,7 @@ class _Result:
 
     def _follow(self, call: OpenCall, opened: Opened) -> StreamCourse:
         self._stream = opened.stream
+        call.brings(opened.stream, replaying.whole_of)
         source = sources.LiteLLMSource(opened.stream, is_mock=call.request.is_mock)
         self._course = StreamCourse(call, source, hides_usage=True)
         return self._course
@@ -73,7 +85,7 @@ class _Result:
             LLMOtelError: The stream has not ended, or never began.
         """
         record = self._record
-        if record is None:
+        if record is None or self._job is None:
             raise LLMOtelError("the stream has no response yet: iterate to its end, or close it, first")
         if self._response is None:
             self._response = self._job.response(record, sources.joined(self._stream))
@@ -86,7 +98,7 @@ class _Result:
     def _raise_error(self, error: Exception | None) -> NoReturn:
         """Raise what the user is to see of a stream that broke."""
         record = self._record
-        to_error: Callable[[CallRecord], Exception] | None = self._job.plan.to_error
+        to_error: Callable[[CallRecord], Exception] | None = None if self._job is None else self._job.plan.to_error
         if record is None or to_error is None:
             assert error is not None, "a stream that ended without a record was broken by an error"
             raise error
@@ -104,8 +116,8 @@ class LLMStream(_Result):
 
     __slots__ = ("_metered",)
 
-    def __init__(self, job: StreamJob) -> None:
-        super().__init__(job)
+    def __init__(self, order: StreamOrder) -> None:
+        super().__init__(order)
         self._metered: MeteredStream | None = None
 
     def __iter__(self) -> Self:
@@ -116,8 +128,9 @@ class LLMStream(_Result):
             raise StopIteration
         if self._metered is None:
             self._is_closed = True  # for good, should it fail: iterating again must not send again
+            job = self._job = self._order.job()
             loading.litellm()
-            self._metered = drive.run(self._job.instruments, self._job.plan, self._job.open, self._meter)
+            self._metered = drive.run(job.instruments, job.plan, job.open, self._meter)
             self._is_closed = False
         try:
             return self._chunk(next(self._metered))
@@ -155,8 +168,8 @@ class AsyncLLMStream(_Result):
 
     __slots__ = ("_metered",)
 
-    def __init__(self, job: StreamJob) -> None:
-        super().__init__(job)
+    def __init__(self, order: StreamOrder) -> None:
+        super().__init__(order)
         self._metered: AsyncMeteredStream | None = None
 
     def __aiter__(self) -> Self:
@@ -167,8 +180,9 @@ class AsyncLLMStream(_Result):
             raise StopAsyncIteration
         if self._metered is None:
             self._is_closed = True  # for good, should it fail: iterating again must not send again
+            job = self._job = await self._order.ajob()
             await loading.aload()
-            self._metered = await drive.arun(self._job.instruments, self._job.plan, self._job.aopen, self._meter)
+            self._metered = await drive.arun(job.instruments, job.plan, job.aopen, self._meter)
             self._is_closed = False
         try:
             return self._chunk(await anext(self._metered))

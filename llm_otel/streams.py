@@ -120,7 +120,7 @@ class StreamCourse:
         if self._call.is_over:
             return
         # The garbage collector may be what lets go, in the middle of anything.
-        self._call.may_block = False
+        self._call.must_not_block()
         end = self._call.answered if self.reader.is_complete else self._call.abandoned
         self._ended(end(self._answer()))
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -20,10 +20,11 @@ from pydantic import (
 )
 
 from llm_otel.errors import ConfigurationError
-from llm_otel.models.entry import ModelCapability
+from llm_otel.models.entry import ModelCapability, ModelTier
 from llm_otel.models.providers import LLMProvider
 from llm_otel.money import parse_usd, usd
 from llm_otel.routing.decision import RouteDecision
+from llm_otel.routing.wanted import LEVELS
 from llm_otel.semconv import TokenType
 from llm_otel.usage import Usage
 
@@ -36,6 +37,9 @@ _OUTPUT_TYPES = (TokenType.OUTPUT, TokenType.REASONING)
 _OURS = frozenset({"model", "messages", "stream", "timeout", "max_retries", "num_retries", "fallbacks"})
 """What `extra` cannot set: it has a field or a meaning here."""
 _MAY_HOLD_SECRETS = frozenset({"api_base", "api_key", "extra", "tools"})
+_YEAR_S = 366 * 24 * 3600
+"""The longest that an answer may be kept."""
+_YEAR_S = 366 * 86_400
 _HIDDEN = "…"
 """Shown instead of a value that may be a key, under a field's own name or a mistyped one."""
 
@@ -118,7 +122,20 @@ def _configuration_error(
 
 
 def _as_usd(value: Any) -> Decimal | None:
-    return None if value is None else usd(parse_usd(value, field="max_cost_usd"))
+    try:
+        return None if value is None else usd(parse_usd(value, field="max_cost_usd"))
+    except ConfigurationError as exc:
+        # Pydantic wants the reason alone: the field and its value are said by us.
+        raise ValueError(exc.allowed) from None
+
+
+def _as_level(value: ModelCapability) -> ModelCapability:
+    if value not in LEVELS:
+        raise ValueError(f"a level, {', '.join(LEVELS[:-1])} or {LEVELS[-1]}: {value} is a kind of work")
+    return value
+
+
+_Name = Annotated[str, Field(min_length=1)]
 
 
 class LLMConfig(_Checked):
@@ -128,7 +145,8 @@ class LLMConfig(_Checked):
     """
 
     model: str | None = Field(default=None, min_length=1)
-    """With or without LiteLLM's prefix: `gpt-4o-mini`, `anthropic/claude-3-haiku-20240307`."""
+    """With or without LiteLLM's prefix: `gpt-4o-mini`, `anthropic/claude-3-haiku-20240307`. `"auto"` has the router
+    rate the request and choose; `None` leaves the choice to `capability` or `tier`."""
     provider: Annotated[LLMProvider | str | None, PlainValidator(_as_given)] = None
     """An `LLMProvider` or the id of any provider of LiteLLM; `None`: told from the model."""
     temperature: float | None = Field(default=None, strict=True, ge=0, le=2)
@@ -160,21 +178,31 @@ class LLMConfig(_Checked):
     """Anything else that `litellm.completion` takes; copied, and read-only."""
 
     capability: ModelCapability | None = None
-    """Not available yet: routing by capability."""
-    fallbacks: list[str] | None = None
-    """Not available yet: other models to try."""
+    """What the model must be good enough for: the cheapest such model is taken. Beside a `model` it says what a cheaper
+    one must be good enough for, should a budget be nearly used up."""
+    tier: ModelTier | None = None
+    """The price class to choose from."""
+    quality_floor: Annotated[ModelCapability, AfterValidator(_as_level)] | None = None
+    """`simple`, `moderate` or `complex`: no choice of the router's goes below."""
+    allow_models: tuple[_Name, ...] = ()
+    """Models, or whole providers, that alone may be chosen; empty for all. A model that you name is not held to it."""
+    deny_models: tuple[_Name, ...] = ()
+    """Models, or whole providers, that are never chosen."""
+    routing: Literal["enforce", "observe"] = "enforce"
+    """`observe`: `model` is taken, and what `"auto"` would have chosen is only said."""
+    fallbacks: tuple[str, ...] | None = None
+    """Models to try in turn where one fails and another may do better. `None`: none where you name the model, else the
+    next best candidates; empty: none at all."""
+    context_window_fallbacks: tuple[str, ...] = ()
+    """Models to try where the provider says that the request is too long for one."""
+    content_policy_fallbacks: tuple[str, ...] = ()
+    """Models to try where the provider refuses the request for its content."""
     max_cost_usd: Annotated[Decimal | None, PlainValidator(_as_usd)] = None
-    """Not available yet: the most that one completion may cost."""
+    """The most that one completion may cost, all its attempts together: what could cost more is refused, not sent."""
+    cache_ttl_s: float | None = Field(default=None, strict=True, gt=0, le=_YEAR_S, allow_inf_nan=False)
+    """For how many seconds an answer may be given again to the very same request; `None`: never."""
 
     def _check(self) -> None:
-        for field in ("capability", "fallbacks", "max_cost_usd"):
-            value = getattr(self, field)
-            if value is not None:
-                raise ConfigurationError(
-                    field,
-                    value,
-                    "it comes with routing, which this version does not have; name the model instead",
-                )
         for name in sorted(_OURS & self.extra.keys()):
             raise ConfigurationError(f"extra[{name!r}]", _HIDDEN, "LLMConfig or the router decides it")
 
@@ -244,6 +272,11 @@ class LLMResponse(BaseModel):
     finish_reason: str | None = None
     tool_calls: tuple[Any, ...] = ()
     decision: RouteDecision
+    """Which model was chosen, and why."""
+    is_cached: bool = False
+    """Whether the answer was given before, and nothing was asked or spent this time."""
+    saved_usd: Decimal = Decimal(0)
+    """What it cost then."""
     raw: Any = Field(default=None, repr=False)
     """LiteLLM's own response; of a stream, what LiteLLM makes of the chunks that were received."""
 

@@ -63,6 +63,8 @@ def configure(  # noqa: PLR0913  # every argument is a setting with a default
     budgets: Iterable[Budget] = (),
     ledger: str | None = None,
     journal: str | Path | None = None,
+    response_cache: str | None = None,
+    cache_tenant_tags: Iterable[str] | None = None,
     budgets_file: str | Path | None = None,
     default_max_tokens: int | None = None,
     on_budget_alert: Callable[[BudgetAlert], None] | None = None,
@@ -76,6 +78,13 @@ def configure(  # noqa: PLR0913  # every argument is a setting with a default
     otlp: bool | None = None,
     auto_instrument: bool | None = None,
     warm_up: bool | None = None,
+    circuit_breaker: bool | None = None,
+    circuit_failure_ratio: float | None = None,
+    circuit_min_calls: int | None = None,
+    circuit_window_s: float | None = None,
+    circuit_open_s: float | None = None,
+    prefer_cheaper_at: float | None = None,
+    prefer_cheapest_at: float | None = None,
     strict: bool | None = None,
     config_file: str | Path | None = None,
 ) -> Runtime:
@@ -93,9 +102,11 @@ def configure(  # noqa: PLR0913  # every argument is a setting with a default
     Raises:
         ConfigurationError: A value cannot be used; it names the value and where it came from.
     """
-    given = locals()
+    return _put_in_force(_make(locals(), sets_up_otlp=True))
+
+
+def _put_in_force(made: Runtime) -> Runtime:
     global _runtime  # noqa: PLW0603  # the one variable of the library
-    made = _make(given, sets_up_otlp=True)
     with _lock:
         _runtime = made
     if made.settings.warm_up:

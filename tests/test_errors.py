@@ -15,8 +15,10 @@ import pytest
 from llm_otel import errors
 from llm_otel.errors import (
     BudgetExceededError,
+    CircuitOpenError,
     ConfigurationError,
     LLMOtelError,
+    NoModelError,
     ProviderError,
     UnknownModelError,
     UnknownProviderError,
@@ -26,6 +28,7 @@ EXAMPLES: tuple[LLMOtelError, ...] = (
     LLMOtelError("something", 5),
     ConfigurationError("limit_usd", "-1", "0 or more"),
     ConfigurationError("api_key", None, "a key"),
+    NoModelError("capability", "complex", "no model is left", why_not={"openai/gpt-4o": "it takes no images"}),
     UnknownModelError("model", "gpt-99", "a model that is registered"),
     UnknownProviderError("provider", "nobody", "a provider"),
     ProviderError(
@@ -36,6 +39,7 @@ EXAMPLES: tuple[LLMOtelError, ...] = (
         attempts=3,
         retry_after_s=2.5,
     ),
+    CircuitOpenError(provider="openai", model="gpt-4o", retry_after_s=12.5),
     BudgetExceededError(
         kind="exhausted",
         budget="team",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana.src import units, variables
 from grafana.src.board import Row, Shelf, board
-from grafana.src.looks import ANY_IS_WORTH_A_LOOK, GREEN, RED, STACK, YELLOW, Column, Json, Levels, colored
+from grafana.src.looks import ANY_IS_BAD, ANY_IS_WORTH_A_LOOK, GREEN, RED, STACK, YELLOW, Column, Json, Levels, colored
 from grafana.src.panels import Query, bars, graph, heatmap, labelled, stat, table
 from grafana.src.queries import reliability as ask
 from llm_otel import semconv
@@ -39,10 +39,11 @@ def dashboard() -> Json:
                 4,
                 (
                     (4, _error_ratio()),
-                    (4, _p95()),
+                    (3, _p95()),
                     (4, _first_chunk()),
-                    (4, _retries()),
-                    (4, _fallbacks()),
+                    (3, _retries()),
+                    (3, _fallbacks()),
+                    (3, _open_circuits()),
                     (4, _wasted()),
                 ),
             ),
@@ -51,6 +52,7 @@ def dashboard() -> Json:
             Shelf(9, ((12, _outcomes()), (12, _durations()))),
             Row("Attempts, and the money they cost"),
             Shelf(8, ((6, _again()), (6, _failed_attempts()), (6, _in_flight()), (6, _wasted_over_time()))),
+            Shelf(7, ((12, _open_by_model()), (12, _not_made()))),
             Row("In detail"),
             Shelf(10, ((24, _detail()),)),
         ),
@@ -109,6 +111,18 @@ def _fallbacks() -> Json:
         about="Requests that went to another model because the first choice failed.",
         empty=_NONE,
         levels=ANY_IS_WORTH_A_LOOK,
+        decimals=0,
+    )
+
+
+def _open_circuits() -> Json:
+    return stat(
+        "Open circuits",
+        Query(ask.OPEN_CIRCUITS),
+        unit=units.COUNT,
+        about="Models that are left alone now, in one process or more, because too many calls of them failed.",
+        empty="No breaker tells",
+        levels=ANY_IS_BAD,
         decimals=0,
     )
 
@@ -234,6 +248,29 @@ def _wasted_over_time() -> Json:
     )
 
 
+def _open_by_model() -> Json:
+    return graph(
+        "Open circuits, by model",
+        Query(ask.OPEN_CIRCUITS_BY_MODEL, labelled(ask.PROVIDER, ask.MODEL, joined=": ")),
+        unit=units.WHOLE,
+        about="Processes that leave a model alone because too many of its calls failed. Each finds out by itself, with "
+        "one call after each pause, whether it is well again.",
+        empty="Every circuit was closed in this range",
+        lines=STACK,
+    )
+
+
+def _not_made() -> Json:
+    return graph(
+        "Attempts not made, by model",
+        Query(ask.NOT_MADE, labelled(ask.PROVIDER, ask.MODEL, joined=": ")),
+        unit=units.PER_SECOND,
+        about="What open circuits kept from being sent: calls that went elsewhere, or failed at once instead of late.",
+        empty="No circuit refused an attempt",
+        lines=STACK,
+    )
+
+
 def _detail() -> Json:
     return table(
         "Providers and models",
@@ -245,9 +282,11 @@ def _detail() -> Json:
             Column("Latency, p50", ask.TABLE_P50, units.SECONDS),
             Column("Latency, p95", ask.TABLE_P95, units.SECONDS),
             Column("First chunk, p95", ask.TABLE_FIRST_CHUNK, units.SECONDS),
+            Column("Circuit opened", ask.TABLE_OPENINGS, units.COUNT),
             Column("Wasted", ask.TABLE_WASTED, units.USD),
         ),
-        about="One row a model. Empty under 'First chunk': it had no streams.",
+        about="One row a model. Empty under 'First chunk': it had no streams. 'Circuit opened': how often it was left "
+        "alone because too many of its calls failed; each probe that fails counts.",
         empty=_NONE,
         sort="Calls",
     )

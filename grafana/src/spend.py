@@ -160,9 +160,11 @@ def _detail() -> Json:
             Column("$ / request", ask.TABLE_PER_REQUEST, units.USD),
             Column("$ / 1k tokens", ask.TABLE_PER_1K_TOKENS, units.USD),
             Column("Input from cache", ask.TABLE_CACHE_HIT, units.RATIO),
+            Column("Answers from cache", ask.TABLE_ANSWERED_FROM_CACHE, units.RATIO),
         ),
         about="What each paid, for how much work; a request that was refused costs none. Input from cache: the part "
-        "of the input that the provider had in its prompt cache, at a lower price.",
+        "of the input that the provider had in its prompt cache, at a lower price. Answers from cache: the part of the "
+        "requests that a response cache answered, for nothing.",
         empty=_NONE,
         sort="Cost",
     )

@@ -38,7 +38,16 @@ def dashboard() -> Json:
             Row("What the tokens are"),
             Shelf(8, ((8, _mix()), (8, _cost_mix()), (8, _cache_hit_by_model()))),
             Row("What was saved"),
-            Shelf(4, ((6, _saved()), (6, _saved_share()), (6, _saved_by_cache()), (6, _saved_by_downgrade()))),
+            Shelf(
+                4,
+                (
+                    (5, _saved()),
+                    (5, _saved_share()),
+                    (5, _saved_by_prompt_cache()),
+                    (5, _saved_by_response_cache()),
+                    (4, _saved_by_downgrade()),
+                ),
+            ),
             Shelf(11, ((14, _saved_over_time()), (10, _saved_by_model()))),
             Row("In detail"),
             Shelf(10, ((24, _detail()),)),
@@ -51,7 +60,7 @@ def _per_request() -> Json:
         "Cost of a request",
         Query(ask.PER_REQUEST),
         unit=units.USD,
-        about="All spend, divided by the requests that no budget refused.",
+        about="All spend, divided by the requests that no budget refused; those that a response cache answered count.",
         empty=_NONE,
     )
 
@@ -196,12 +205,23 @@ def _saved_share() -> Json:
     )
 
 
-def _saved_by_cache() -> Json:
+def _saved_by_prompt_cache() -> Json:
     return stat(
         "Saved by prompt caches",
         Query(ask.saved_by(semconv.SAVED_BY_PROMPT_CACHE)),
         unit=units.USD,
         about="What tokens read from the prompt cache would have cost more as plain input.",
+        empty=_NONE,
+        levels=_GOOD,
+    )
+
+
+def _saved_by_response_cache() -> Json:
+    return stat(
+        "Saved by the response cache",
+        Query(ask.saved_by(semconv.SAVED_BY_RESPONSE_CACHE)),
+        unit=units.USD,
+        about="What answers cost when they were made, for each time that they were given again without a request.",
         empty=_NONE,
         levels=_GOOD,
     )

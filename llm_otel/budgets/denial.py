@@ -21,6 +21,9 @@ OUTAGE_S = 5.0
 """How long a ledger that could not be reached is left alone."""
 
 
+_THIS_CALL = "this call"
+
+
 class DenialKind(StrEnum):
     """Why money was refused; the worst first."""
 
@@ -29,7 +32,7 @@ class DenialKind(StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
     """The ledger cannot be reached, and the budget is not to be passed unseen."""
     TOO_LARGE = "too_large"
-    """It would not fit into the whole limit."""
+    """It would not fit into the whole limit, or into what earlier attempts have left of the call's own."""
     EXHAUSTED = "exhausted"
     """What is spent leaves too little until the window resets."""
     IN_FLIGHT = "in_flight"
@@ -44,6 +47,7 @@ class Denial:
         requested: `None` where it is not known.
         balance: `None` where it is not known.
         is_unbounded: Nothing bounds the input of the request.
+        is_of_call: The limit is the call's own, `max_cost_usd`; `budget` was made for this refusal alone.
         now_s: Seconds since the epoch.
     """
 
@@ -53,6 +57,7 @@ class Denial:
     requested: int | None = None
     balance: Balance | None = None
     is_unbounded: bool = False
+    is_of_call: bool = False
     now_s: float
 
     @property
@@ -81,7 +86,7 @@ class Denial:
             kind=str(self.kind),
             budget=self.budget.id,
             scope=self.line.scope,
-            window=window.title(window.span(int(self.now_s))),
+            window=_THIS_CALL if self.is_of_call else window.title(window.span(int(self.now_s))),
             limit_usd=usd(self.line.limit),
             spent_usd=None if self.balance is None else usd(self.balance.spent),
             held_usd=None if self.balance is None else usd(self.balance.held),
@@ -89,6 +94,7 @@ class Denial:
             resets_at=self.resets_at,
             retry_after_s=self.retry_after_s,
             is_unbounded=self.is_unbounded,
+            is_of_call=self.is_of_call,
             has_waited=self.budget.on_exceeded == "wait",
         )
 

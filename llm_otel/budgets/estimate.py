@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import is_normalized, normalize
 
 from llm_otel.budgets.shapes import CHAT, Shape
+from llm_otel.values import value
 
 if TYPE_CHECKING:
     from llm_otel.models.limits import ModelLimits
@@ -61,6 +62,39 @@ class Extent:
     may_write_cache: bool = False
 
 
+@value
+class Size:
+    """What a request says of itself, whatever model takes it.
+
+    Attributes:
+        tokens: Its text has at most so many.
+        is_bounded: That is all that the model reads.
+        requests: How many inputs it has; each may fill a context window.
+        output_limit: The output limit that the caller gave, for each answer; 0 where nothing is generated, `None`
+            without one.
+        answers: How many answers are asked for.
+        may_write_cache: See `Extent`.
+    """
+
+    tokens: int
+    is_bounded: bool
+    requests: int
+    output_limit: int | None
+    answers: int
+    may_write_cache: bool
+
+    def within(self, limits: ModelLimits) -> Extent:
+        """Return what a request of this size can use of a model."""
+        bound = self.tokens if self.is_bounded else None
+        if limits.context_window is not None:
+            window = self.requests * limits.context_window
+            bound = window if bound is None else min(bound, window)
+        limit, most = self.output_limit, limits.max_output_tokens
+        if limit is not None:
+            limit = self.answers * (limit if most is None else min(limit, most))
+        return Extent(bound, limit, self.may_write_cache)
+
+
 class _Walk:
     """What is met on the way through the messages."""
 
@@ -73,6 +107,11 @@ class _Walk:
 
 def extent_of(arguments: Mapping[str, Any], limits: ModelLimits, shape: Shape = CHAT) -> Extent:
     """Bound a request, given the keyword arguments of LiteLLM's function. Linear in its size; never raises."""
+    return size_of(arguments, shape).within(limits)
+
+
+def size_of(arguments: Mapping[str, Any], shape: Shape = CHAT) -> Size:
+    """Walk through a request, once for all models that may take it."""
     walk = _Walk()
     walk.has_cache_mark = bool(arguments.get(CACHE_MARK) or arguments.get(_CACHE_MARKS_ELSEWHERE))
     walk.is_bounded = not reads_more(arguments, shape)
@@ -80,10 +119,15 @@ def extent_of(arguments: Mapping[str, Any], limits: ModelLimits, shape: Shape = 
     tokens = requests * TOKENS_PER_CALL + _fixed(arguments, walk)
     for name in (shape.input, *shape.beside):
         tokens += _messages(arguments.get(name), walk)
-    window = None if limits.context_window is None else requests * limits.context_window
-    counted = tokens if walk.is_bounded else window
-    bound = counted if window is None or counted is None else min(counted, window)
-    return Extent(bound, _output(arguments, limits, shape), walk.has_cache_mark)
+    limit = shape.output_limit(arguments) if shape.generates else 0
+    return Size(
+        tokens=tokens,
+        is_bounded=walk.is_bounded,
+        requests=requests,
+        output_limit=limit,
+        answers=shape.answers_to(arguments),
+        may_write_cache=walk.has_cache_mark,
+    )
 
 
 def fixed_tokens(arguments: Mapping[str, Any]) -> int:
@@ -106,16 +150,6 @@ def _runs_tools_there(arguments: Mapping[str, Any], shape: Shape) -> bool:
     if shape.has_tools_there:
         return any(kind not in _CALLERS_TOOLS for kind in kinds)
     return any(isinstance(kind, str) and kind.startswith(_TOOLS_THERE) for kind in kinds)
-
-
-def _output(arguments: Mapping[str, Any], limits: ModelLimits, shape: Shape) -> int | None:
-    if not shape.generates:
-        return 0
-    limit = shape.output_limit(arguments)
-    if limit is None:
-        return None
-    most = limits.max_output_tokens
-    return shape.answers_to(arguments) * (limit if most is None else min(limit, most))
 
 
 def _fixed(arguments: Mapping[str, Any], walk: _Walk) -> int:

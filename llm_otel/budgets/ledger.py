@@ -231,6 +231,15 @@ class Store(Protocol):
     def snapshot(self, queries: Sequence[RowQuery]) -> list[RowState]:
         """Return what stands in the rows asked for, without changing anything."""
 
+    def balances(self, lines: Sequence[Line]) -> list[Balance]:
+        """Return what stands in the rows that count for each line, in their order, without changing anything.
+
+        It reads those rows alone, however many scopes their budgets have.
+        """
+
+    async def abalances(self, lines: Sequence[Line]) -> list[Balance]:
+        """Return balances without blocking the event loop."""
+
     def close(self) -> None:
         """Let go of files and connections. Operations after that raise `StoreUnavailableError`."""
 

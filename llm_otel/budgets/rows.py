@@ -88,17 +88,17 @@ def weigh(hold: Hold, now_ms: int, rows: Rows) -> Weighed:
             if row.forget_at == line.forget_at:
                 own.append(row)
         if line.starts[0] != start:
-            spent, held = _sums(line, rows)
+            spent, held = sums(line, rows)
         if spent + held + amount > line.limit and line.is_hard:
             fits = False
         if thresholds and spent >= thresholds[0] and not (row and _is_told(line, row)):
             has_news = True
     if fits:
         return None, own, has_news
-    return Refused(tuple(Balance(*_sums(line, rows)) for line in lines), now_ms), own, has_news
+    return Refused(tuple(Balance(*sums(line, rows)) for line in lines), now_ms), own, has_news
 
 
-def _sums(line: Line, rows: Rows) -> tuple[int, int]:
+def sums(line: Line, rows: Rows) -> tuple[int, int]:
     """Return what is spent and held in the rows that count for a line."""
     budget, scope = line.budget, line.scope
     spent = held = 0

@@ -16,6 +16,7 @@ from llm_otel.cli.demo import demo
 from llm_otel.cli.exporter import exporter
 from llm_otel.cli.models import models
 from llm_otel.cli.price import price
+from llm_otel.cli.route import route
 from llm_otel.cli.rules import rules
 from llm_otel.errors import LLMOtelError
 
@@ -51,6 +52,7 @@ app.command()(exporter)
 app.command()(check)
 app.command()(models)
 app.command()(price)
+app.command()(route)
 app.add_typer(dashboards)
 app.add_typer(rules)
 

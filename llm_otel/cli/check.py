@@ -34,7 +34,7 @@ def check(  # each option of a command is an argument
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     no_color: NoColor = False,
 ) -> None:
-    """Check settings, budgets, ledger, OTLP endpoint, metrics, prices and LiteLLM, and say what to do.
+    """Check settings, budgets, ledger, cache, OTLP endpoint, metrics, prices and LiteLLM, and say what to do.
 
     Run it where the service runs, with the service's environment. It writes nothing but a test span to the OTLP
     endpoint, where one is configured. Exit code 1: something failed.
@@ -56,6 +56,7 @@ def check(  # each option of a command is an argument
 def _findings(
     arguments: dict[str, object], config_file: Path | None, *, metrics_url: str | None, clock: Clock
 ) -> Iterator[Finding]:
+    from llm_otel.cli.checks.cache import look_at_cache
     from llm_otel.cli.checks.ledger import look_at_ledger
     from llm_otel.cli.checks.otlp import look_at_otlp
     from llm_otel.cli.checks.packages import look_at_packages
@@ -67,6 +68,7 @@ def _findings(
     yield finding
     if settings is not None:
         yield from look_at_ledger(settings, budgets, clock)
+        yield from look_at_cache(settings, clock)
         yield look_at_otlp(os.environ, otlp=settings.otlp)
         yield look_at_scrape(metrics_url, is_pushed=settings.metrics_export == OTLP)
     yield from look_at_packages(datetime.fromtimestamp(clock.now_ns() / 1e9, UTC))

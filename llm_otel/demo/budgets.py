@@ -30,9 +30,9 @@ Limits = tuple[Decimal, Decimal, Decimal]
 _LIMITS_OF_NONE: Limits = (Decimal("0.012"), Decimal("0.006"), Decimal("0.00003"))
 _LIMITS_PER_CALL: Limits = (Decimal("0.0004"), Decimal("0.00013"), Decimal("0.0000015"))
 """What the calls cost and a bit more, so that the bars of a run of any length have something to show."""
-_LIMITS_SERVED: Limits = (Decimal(1_500), Decimal(1), Decimal("0.005"))
-"""For a service that goes on, at 1.9 USD an hour: of a month for the company, of an hour for the others. The research
-team, at 1.1 USD, runs out near the end of each hour; the rest last."""
+_LIMITS_SERVED: Limits = (Decimal(1_500), Decimal("0.9"), Decimal("0.005"))
+"""For a service that goes on, at 1.7 USD an hour: of a month for the company, of an hour for the others. The research
+team, at 1 USD, runs out near the end of each hour; the rest last."""
 _TWO_DIGITS = Context(prec=2)
 _PILOT_USD = Decimal("0.0075")
 """A handful of calls of the large model, then as many of the small one, and then no more."""

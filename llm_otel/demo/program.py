@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count, product
 from time import monotonic, time
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import llm_otel
 from llm_otel import semconv
 from llm_otel.config import DEFAULT_TAG_LABELS, ENV_PREFIX
-from llm_otel.demo import books, budgets, metrics, readings, scenario, workload
+from llm_otel.demo import books, budgets, metrics, readings, routed, scenario, workload
 from llm_otel.demo.interrupts import interruptible
 from llm_otel.demo.quiet import environment, quiet, without_proxy
 from llm_otel.demo.report import Account, Books, Report
@@ -49,9 +49,19 @@ _WARM_UP = (
     "ollama_chat/mistral",
 )
 _GREETING = [{"role": "user", "content": "Hello!"}]
-_CALLS_IN_A_ROUND = 40
-_ROUNDS_FOR_A_PILOT = 5
-"""One in so many rounds, the labs try again: some calls of a service are always refused."""
+_FAILING = 0.9
+_WINDOW_S = 10.0
+"""When a circuit opens: in the outage, and not for faults in a row, which are planned too. Of few calls these are half,
+and what an open circuit would refuse then hangs on how threads take turns: the same seed is to make the same calls."""
+_OPEN_S = 2.5
+"""A tenth of what a service would have: nobody likes to wait."""
+_LULL_S = _OPEN_S + 0.1
+_LULL_SERVED_S = 20.0
+"""While serving: long enough for an open circuit to be seen by a scrape."""
+_CALLS_IN_A_ROUND = 50
+_SPECIAL_ROUNDS: Mapping[int, tuple[scenario.Line, ...]] = {2: (scenario.NOTICES,), 4: (scenario.PILOT,)}
+_ROUNDS = 5
+"""In so many rounds each special line comes once: some calls of a service are always refused, some providers down."""
 _PAUSE_S = 0.5
 """Between two errands while serving, on average."""
 
@@ -116,6 +126,9 @@ def _configure(options: Options, registry: CollectorRegistry, watch: budgets.Wat
             budgets=limits,
             ledger=options.ledger,
             on_budget_alert=watch.alerted,
+            circuit_failure_ratio=_FAILING if options.target is None else None,
+            circuit_window_s=_WINDOW_S if options.target is None else None,
+            circuit_open_s=_OPEN_S if options.target is None else None,
             # Made-up calls are not for whatever backend the environment names, unless that is asked for.
             otlp=options.otlp,
         )
@@ -158,7 +171,7 @@ class _Performance:
         self._enforcer = runtime.enforcer
         self._spans = spans
         self._watch = watch
-        self._desk = Desk(LLMRouter(), options.target, watch.refused)
+        self._desk = Desk(LLMRouter(), options.target, watch.refused, _LULL_S)
         # A ledger that outlives a run has the spend of those before.
         self._spent_before_nano = budgets.spent_nano(runtime.enforcer.statuses())
         self.report: Report | None = None
@@ -200,6 +213,7 @@ class _Performance:
                 await asyncio.to_thread(list, answer)
                 [chunk async for chunk in aanswer]
         simulator.clear()
+        simulator.script(scenario.OUTAGE, when=scenario.is_in_outage, repeat=True)
 
     async def _report(self) -> Report:
         options = self._options
@@ -251,6 +265,7 @@ class _Performance:
             providers=readings.spend_by_provider(self._tracker),
             latencies=readings.latencies(records),
             reliability=readings.reliability(records),
+            routing=routed.routing(records.call_spans, self._registry),
             budgets=budgets.fared(
                 self._enforcer.budgets.budgets,
                 statuses,
@@ -291,13 +306,21 @@ class _Performance:
         with self._progress.calling(self._tracker, None):
             if self._simulator is None:
                 await asyncio.Event().wait()
-            chance = random.Random(self._options.seed)
-            for number in count(1):
-                has_pilot = number % _ROUNDS_FOR_A_PILOT == 0
-                plan = scenario.plan(_CALLS_IN_A_ROUND, self._options.seed + number, has_pilot=has_pilot)
-                for errand in (*plan.whole, *plan.broken):
-                    await self._carry_out((errand,))
-                    await asyncio.sleep(chance.uniform(0, 2 * _PAUSE_S))
+            self._desk = replace(self._desk, lull_s=_LULL_SERVED_S)
+            async with asyncio.TaskGroup() as beside:
+                for number in count(1):
+                    await self._go_round(number, beside)
+
+    async def _go_round(self, number: int, beside: asyncio.TaskGroup) -> None:
+        seed = self._options.seed + number
+        chance = random.Random(seed)
+        plan = scenario.plan(_CALLS_IN_A_ROUND, seed, special=_SPECIAL_ROUNDS.get(number % _ROUNDS, ()))
+        for errand in (*plan.whole, *plan.broken):
+            if errand.line is scenario.NOTICES:
+                beside.create_task(self._carry_out((errand,)))
+            else:
+                await self._carry_out((errand,))
+            await asyncio.sleep(chance.uniform(0, 2 * _PAUSE_S))
 
 
 def _told(failure: Exception) -> str:

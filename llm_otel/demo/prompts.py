@@ -1,7 +1,7 @@
 """What people ask the services of the scenario: those of a shop for refurbished bicycles.
 
 Texts are put together from pieces by a seeded generator. Each holds a number of its own, so that no two are
-alike.
+alike, but for what is asked at the help page: that is asked again and again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from math import isqrt
 
 BRIEFS = 14
 """In one order of `briefs`."""
+MORNING_NOTICES = 10
+LATER_NOTICES = 3
+MORNING = "this morning"
+"""Stands in the notices of the morning, and in no other text."""
 
 _PARTS = (
     "rear derailleur",
@@ -43,6 +47,23 @@ _TROUBLES = (
     "The battery of my {bike} shows four bars and then switches off on the next hill.",
     "I would like to return the {part}; I have ridden about twelve kilometres.",
 )
+HELP_QUESTIONS = (
+    "How long does delivery take, and what does it cost?",
+    "Can I return a bicycle that I have ridden?",
+    "What does the warranty cover, and for how long?",
+    "Do you take my old bicycle in part exchange?",
+)
+_PRAISE = (
+    "Thank you, the {bike} is lovely!",
+    "Arrived on time and well packed. Thanks a lot!",
+    "Great bike, great people. Many thanks!",
+)
+_DOUBTS = (
+    "Compare a repair of the {part} with a refund step by step, weigh the trade-offs, and explain what you advise.",
+    "Compare the {bike} with last year's model step by step, and explain what was traded for the new {part}.",
+)
+_CONTENT = 0.7
+"""Share of the reviews that only give thanks."""
 _REPLIES = (
     "Thanks for writing. Could you send two photographs and the number on the frame?",
     "I did that last week already, and nobody has answered since.",
@@ -158,6 +179,28 @@ def briefs(rng: random.Random, number: int) -> str:
         f"{rng.choice(_RIDERS)} in {rng.choice(_TOWNS)}."
         for index in range(1, BRIEFS + 1)
     )
+
+
+def help_question(rng: random.Random, _number: int) -> str:
+    """Ask what everybody asks."""
+    return rng.choice(HELP_QUESTIONS)
+
+
+def opinion(rng: random.Random, number: int) -> str:
+    """Review a bicycle: most people are content, some want to know."""
+    text = rng.choice(_PRAISE if rng.random() < _CONTENT else _DOUBTS)
+    return f"Opinion {number} by {rng.choice(_NAMES)}: {_filled(rng, text)}"
+
+
+def notices(rng: random.Random, number: int) -> str:
+    """Write what shops are told, a line each: those of the morning, a blank line, those of later."""
+    times = [MORNING] * MORNING_NOTICES + ["this evening"] * LATER_NOTICES
+    lines = [
+        f"Notice {number}-{index}: the {rng.choice(_PARTS)} for the {rng.choice(_BIKES)} comes to "
+        f"{rng.choice(_TOWNS)} {when}."
+        for index, when in enumerate(times, 1)
+    ]
+    return "\n".join((*lines[:MORNING_NOTICES], "", *lines[MORNING_NOTICES:]))
 
 
 def _filled(rng: random.Random, text: str) -> str:

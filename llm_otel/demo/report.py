@@ -71,6 +71,43 @@ class Reliability:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Circuit:
+    """What the breaker of a model did.
+
+    Attributes:
+        opened: How often it opened.
+        not_sent: Requests that were not made while it was open.
+        is_closed: Whether the model is asked again.
+    """
+
+    model: str
+    opened: int
+    not_sent: int
+    is_closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """What came of leaving the model to the router, and of the response cache.
+
+    Attributes:
+        chosen: Calls whose model the router chose, by that model.
+        explained: One of these choices, in words.
+        fallbacks: Calls that a fallback answered, by the model that did.
+        circuits: Of models whose circuit opened.
+        cached: Calls that were answered from the response cache.
+        saved_nano: What that saved.
+    """
+
+    chosen: dict[str, int]
+    explained: str | None
+    fallbacks: dict[str, int]
+    circuits: tuple[Circuit, ...]
+    cached: int
+    saved_nano: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """Spend reached a fraction of a budget's limit."""
 
@@ -203,6 +240,7 @@ class Report:
     providers: tuple[Spend, ...]
     latencies: tuple[Latency, ...]
     reliability: Reliability
+    routing: Routing
     budgets: Budgets | None
     trace: TracedStep | None
     books: Books

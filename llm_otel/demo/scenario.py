@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,14 @@ class Mishap:
         return self.text in request.prompt
 
 
+def is_in_outage(request: RecordedRequest) -> bool:
+    """Tell whether a request meets the outage: all morning the translators' model does not answer.
+
+    What is out hangs on the text and not on the time, so that the same requests fail in every run.
+    """
+    return request.model == services.TRANSLATOR and prompts.MORNING in request.prompt
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """One run of one line of work."""
@@ -88,11 +96,14 @@ CAMPAIGN = Line(services.write_campaign, prompts.campaign, weight=8)
 LEAD = Line(services.score_lead, prompts.lead, weight=14)
 PAPER = Line(services.read_paper, prompts.paper, weight=8)
 CHANGE = Line(services.review_change, prompts.patch, weight=6)
-USUAL = (ANSWER, CLASSIFY, TRIAGE, THREAD, DRAFT, CAMPAIGN, LEAD, PAPER, CHANGE)
+HELP = Line(services.answer_at_help_page, prompts.help_question, weight=14)
+OPINION = Line(services.answer_opinion, prompts.opinion, weight=10)
+USUAL = (ANSWER, CLASSIFY, TRIAGE, THREAD, DRAFT, CAMPAIGN, LEAD, PAPER, CHANGE, HELP, OPINION)
 
 LEAD_AT_HOME = Line(services.score_lead_at_home, prompts.lead)
 REVIEW = Line(services.review_literature, prompts.review, calls=5)
 PILOT = Line(services.name_bicycles, prompts.briefs, calls=prompts.BRIEFS)
+NOTICES = Line(services.translate_notices, prompts.notices, calls=prompts.MORNING_NOTICES + prompts.LATER_NOTICES)
 FOLLOW_UP = Line(services.answer_follow_up, prompts.question)
 PREVIEW = Line(services.preview_answer, prompts.question)
 
@@ -100,6 +111,8 @@ _BUSY = Fail(429, retry_after_s=0.2)
 _OVERLOADED = Fail(529)
 _FAULT = Fail(500)
 _SLOW = Reply(pace=Pace(headers_s=1.2))
+OUTAGE = Fail(503)
+"""What every request gets that `is_in_outage`."""
 _ONE_IN = 45
 """How many of the usual errands that are retried come without trouble, for each that is refused once."""
 _RETRIED = frozenset({CLASSIFY.run, TRIAGE.run, THREAD.run, DRAFT.run, PAPER.run})
@@ -114,9 +127,11 @@ _SET_PIECES: tuple[tuple[Line, tuple[Behaviour, ...]], ...] = (
     (CHANGE, (_FAULT, _FAULT, _FAULT)),
     (LEAD_AT_HOME, ()),
     (LEAD_AT_HOME, ()),
+    *((HELP, ()) for _ in prompts.HELP_QUESTIONS),
     *((line, ()) for line in USUAL),
 )
-"""What every plan holds, however short. Three faults are one more than the retries."""
+"""What every plan holds, however short. Three faults are one more than the retries; the help page is asked once more
+than it has answers."""
 
 _LONG = Reply(output_tokens=60)
 _BROKEN: tuple[tuple[Line, Behaviour], ...] = (
@@ -126,27 +141,30 @@ _BROKEN: tuple[tuple[Line, Behaviour], ...] = (
 """Ends by the provider, and by the consumer; it hangs so that both know how much was sent. Were the answer shorter, the
 consumer would wait for more."""
 
-MIN_CALLS = PILOT.calls + REVIEW.calls + len(_BROKEN) + sum(line.calls for line, _ in _SET_PIECES)
+_ALWAYS = REVIEW.calls + len(_BROKEN) + sum(line.calls for line, _ in _SET_PIECES)
+SPECIAL = (PILOT, NOTICES)
+"""What a short plan may leave out. The labs' prototype is the one thing that a budget stops: its calls come one after
+the other and are all that its budget counts, so what it refuses never varies. The notices meet the outage."""
+MIN_CALLS = _ALWAYS + sum(line.calls for line in SPECIAL)
 
 
-def plan(calls: int, seed: int, *, has_pilot: bool = True) -> Plan:
-    """Plan exactly so many completions against the simulator, `MIN_CALLS` at least.
+def plan(calls: int, seed: int, *, special: Sequence[Line] = SPECIAL) -> Plan:
+    """Plan exactly so many completions against the simulator; `MIN_CALLS` are always enough.
 
     Args:
         calls: How many.
         seed: The same one plans the same.
-        has_pilot: Whether the labs try their prototype, which is the one thing that a budget stops. Its calls come one
-            after the other and are all that its budget counts, so what it refuses is the same in every run.
+        special: Which of the special lines it has.
     """
-    assert calls >= MIN_CALLS, f"the scenario has {MIN_CALLS} calls at least"
+    least = _ALWAYS + sum(line.calls for line in special)
+    assert calls >= least, f"the scenario has {least} calls at least"
     rng = random.Random(f"scenario:{seed}")
     writer = _Writer(rng)
     whole = [_literature(writer), *(writer.errand(line, *mishaps) for line, mishaps in _SET_PIECES)]
-    whole += _usual(writer, calls - MIN_CALLS + (0 if has_pilot else PILOT.calls))
+    whole += _usual(writer, calls - least)
     rng.shuffle(whole)
-    if has_pilot:
-        # It takes longest, so it starts first.
-        whole.insert(0, writer.errand(PILOT))
+    # They take longest, so they start first.
+    whole[:0] = [writer.errand(line) for line in special]
     return Plan(tuple(whole), tuple(writer.errand(line, behaviour) for line, behaviour in _BROKEN))
 
 

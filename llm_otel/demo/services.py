@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 UNLISTED_MODEL = "larkspur-leads-7b"
 """A model of the shop's own, behind an address that speaks OpenAI's format: no price list knows it."""
 
+TRANSLATOR = "gpt-4.1-mini"
+"""The model that fails for a while; nobody else uses it."""
+HELP_KEPT_S = 600.0
+"""How long an answer of the help page is good, in seconds."""
+
+_SPARE_TRANSLATOR = "gemini/gemini-2.5-flash-lite"
+_NOTICES_AT_ONCE = 5
 _PREVIEW_CHUNKS = 4
 _LABEL_TOKENS = 6
 _NAMES_TOKENS = 120
@@ -37,17 +44,24 @@ class Desk:
     Attributes:
         only: A real provider's model that stands in for all others.
         refused: Is told what a budget refused.
+        lull_s: Seconds between the work of the morning and what comes later.
     """
 
     router: LLMRouter
     only: Target | None
     refused: Callable[[BudgetExceededError], None]
+    lull_s: float
 
     def config(self, model: str, **parameters: Any) -> LLMConfig:
         """Return the configuration of a call, capped where it costs real money."""
         if self.only is None:
             return LLMConfig(model=model, **parameters)
-        return LLMConfig(model=self.only.model, provider=self.only.provider, max_tokens=MAX_OUTPUT_TOKENS)
+        return LLMConfig(
+            model=self.only.model,
+            provider=self.only.provider,
+            max_tokens=MAX_OUTPUT_TOKENS,
+            cache_ttl_s=parameters.get("cache_ttl_s"),
+        )
 
     def plain(self, model: str, **parameters: Any) -> dict[str, Any]:
         """Return the arguments of a plain LiteLLM call."""
@@ -133,6 +147,14 @@ async def summarise_thread(desk: Desk, text: str) -> str:
     return (await desk.router.acomplete(prompt, desk.config("claude-haiku-4-5"))).content
 
 
+@traced_llm(tags={"team": "support", "feature": "answer"})
+def answer_at_help_page(desk: Desk, question: str) -> str:
+    """Answer from the handbook. The same question gets the same answer, out of the response cache."""
+    prompt = _ask(prompts.handbook(), question)
+    config = desk.config("claude-haiku-4-5", cache_ttl_s=HELP_KEPT_S)
+    return desk.router.complete(prompt, config).content
+
+
 @traced_llm(tags={"team": "support", "feature": "draft"})
 async def draft_reply(desk: Desk, text: str) -> str:
     """Draft a reply while the agent reads along."""
@@ -159,6 +181,33 @@ async def score_lead(desk: Desk, text: str) -> str:
         arguments = desk.plain("gpt-4.1-nano", **({} if desk.only else {"max_tokens": _LABEL_TOKENS}))
         response = await litellm().acompletion(messages=prompt, **arguments)
         return str(response.choices[0].message.content)
+
+
+@traced_llm(tags={"team": "growth", "feature": "answer"})
+def answer_opinion(desk: Desk, text: str) -> str:
+    """Answer what a customer thinks of a bicycle, with the cheapest model that is good enough for this one."""
+    prompt = _ask("Answer in the tone of the house.", text)
+    # The shop's own machine would be the cheapest of all, and is busy with tickets.
+    config = desk.config("auto", deny_models=("ollama",))
+    return desk.router.complete(prompt, config).content
+
+
+@traced_llm(tags={"team": "growth", "feature": "translate"})
+async def translate_notices(desk: Desk, text: str) -> list[str]:
+    """Translate the notices of the morning, some at once, and one by one those that come later."""
+    morning, later = (part.splitlines() for part in text.split("\n\n"))
+    done: list[str] = []
+    while morning:
+        batch, morning = morning[:_NOTICES_AT_ONCE], morning[_NOTICES_AT_ONCE:]
+        done += await asyncio.gather(*(_translate(desk, notice) for notice in batch))
+    await asyncio.sleep(desk.lull_s)
+    return done + [await _translate(desk, notice) for notice in later]
+
+
+async def _translate(desk: Desk, notice: str) -> str:
+    prompt = _ask("Translate into French.", notice)
+    config = desk.config(TRANSLATOR, max_tokens=40, fallbacks=(_SPARE_TRANSLATOR,))
+    return (await desk.router.acomplete(prompt, config)).content
 
 
 @traced_llm(tags={"team": "growth", "feature": "classify"})

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from llm_otel.budgets.denial import Denial, DenialKind, judge, refusing
 from llm_otel.budgets.ledger import Ended, Granted, Hold, Moved, Refused
 from llm_otel.enforcement.gate import Unreachable
-from llm_otel.enforcement.steps import Count, Pause, Reserve, Step
+from llm_otel.enforcement.steps import Reserve
+from llm_otel.steps import Count, Pause, Step
 
 if TYPE_CHECKING:
     from llm_otel.budgets.budget import Budget
+    from llm_otel.budgets.ceiling import Ceiling
     from llm_otel.budgets.ledger import Balance, Crossed, Crossing
     from llm_otel.budgets.matching import Matched
     from llm_otel.clock import Clock
@@ -68,11 +70,14 @@ class Patience:
         left_s: Seconds to the call's deadline; `None` without one.
         lease_ms: How long the request may go without a sign of life.
         may_change_model: Whether a cheaper model may be taken.
+        ceiling: What the call may cost; `None` for any amount. A request that may cost more is refused: no budget's
+            policy helps it.
     """
 
     left_s: float | None
     lease_ms: int
     may_change_model: bool
+    ceiling: Ceiling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ class Seeker:
         self._desk = desk
         self._patience = patience
         self._matched = desk.match(asked)
-        self._offer = desk.appraiser.offer(asked, is_bound=self._is_hard)
+        self._offer = desk.appraiser.offer(asked, is_bound=self._is_hard or patience.ceiling is not None)
         self._id = desk.new_id()
         self._started_s = desk.clock.monotonic()
         self._pause_s = FIRST_PAUSE_S
@@ -136,8 +141,12 @@ class Seeker:
         Raises:
             DeniedError: It ends at a budget.
         """
+        ceiling = self._patience.ceiling
         self._price_unknown()
         while self._moves < MAX_MOVES:
+            if ceiling is not None:
+                # Anew each time: it is what is sent in the end that must not cost more.
+                yield from self._keep_below(ceiling)
             if not self._matched.budgets or not self._offer.amount:
                 return self._admitted(None)
             hold = self._hold()
@@ -192,6 +201,8 @@ class Seeker:
                 DenialKind.UNKNOWN_PRICE,
                 self._first(lambda budget: budget.is_hard and budget.on_unknown_price != "allow"),
             )
+        if self._patience.ceiling is not None:
+            raise self._beyond(self._patience.ceiling)
         # What is let through stays unknown, not free: should its cost be known in the end, it is booked.
         self._offer = replace(self._offer, amount=amount or None)
 
@@ -216,6 +227,23 @@ class Seeker:
                 now_s=self._desk.now_s(),
             )
         )
+
+    # --- what the call may cost ---------------------------------------------------------------------------------------
+
+    def _keep_below(self, ceiling: Ceiling) -> Generator[Step, Any, None]:
+        """See that the request costs no more than the call may.
+
+        Raises:
+            DeniedError: It may, even counted closer.
+        """
+        if not ceiling.takes(self._offer.amount) and not self._is_counted:
+            yield from self._count_closer()
+        if not ceiling.takes(self._offer.amount):
+            raise self._beyond(ceiling)
+
+    def _beyond(self, ceiling: Ceiling) -> DeniedError:
+        is_unbounded = self._offer.extent.input_tokens is None
+        return DeniedError(ceiling.denial(self._offer.amount, is_unbounded=is_unbounded, now_s=self._desk.now_s()))
 
     # --- what does not fit --------------------------------------------------------------------------------------------
 
@@ -247,6 +275,7 @@ class Seeker:
         tokens = yield Count(lambda: self._desk.count(self._offer.asked))
         if tokens is not None:
             self._offer = self._desk.appraiser.with_input(self._offer, tokens)
+            self._price_unknown()
 
     def _clip(self, refusals: list[tuple[Budget, Any, Balance]], available: int) -> bool:
         """Lower the output limit to what is affordable."""

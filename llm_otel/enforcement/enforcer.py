@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from llm_otel.budgets.matching import BudgetSet, Matched
 from llm_otel.budgets.reports import BudgetAlert, BudgetStatus, alert_of, survey
 from llm_otel.enforcement.admission import Admission, Desk, Patience, Seeker
 from llm_otel.enforcement.gate import Gate
+from llm_otel.enforcement.headrooms import Model, Readings
 from llm_otel.enforcement.offers import Appraiser, Asked, Offer, same_or_better
 from llm_otel.enforcement.settler import Settler
 from llm_otel.errors import ConfigurationError
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from llm_otel.budgets.ledger import Store
     from llm_otel.clock import Clock
     from llm_otel.enforcement.journal import Journal
-    from llm_otel.enforcement.steps import Step
     from llm_otel.pricing.book import PriceBook
     from llm_otel.recording import Guard
+    from llm_otel.routing.headroom import Headroom
+    from llm_otel.steps import Step
     from llm_otel.usage import Usage
 
 DEFAULT_MAX_TOKENS = 4096
@@ -70,6 +72,7 @@ class Enforcer:
         self._skew_ms = 0
         self._appraiser = Appraiser(means.prices, default_max_tokens=means.default_max_tokens)
         self._gate = Gate(means.store, means.clock, release=self._release, on_error=means.guard.failed)
+        self._readings = Readings(self._gate, means.clock.monotonic)
         self._settler = Settler(
             means.store,
             means.journal,
@@ -89,23 +92,53 @@ class Enforcer:
         """The budgets in force."""
         return self._means.budgets()
 
+    @property
+    def appraiser(self) -> Appraiser:
+        """What bounds the cost of requests."""
+        return self._appraiser
+
+    # --- before a choice ----------------------------------------------------------------------------------------------
+
+    def headrooms(
+        self, models: Sequence[Model], tags: Mapping[str, str], run: Matched
+    ) -> Generator[Step, Any, Mapping[Model, Headroom]]:
+        """Look how full the budgets are that a call to each of some models would be held to: at most one step.
+
+        Of a store that others wait for, a reading is kept for a second. Where the ledger is out, a ratio is not known.
+        Empty, without a step, where there is no budget at all.
+        """
+        if not self.concerns(run):
+            return {}
+        budgets, now_s = self._means.budgets(), int(self._now_s())
+        lines = {
+            (provider, model): budgets.match(tags, provider=provider, model=model, now_s=now_s).lines + run.lines
+            for provider, model in models
+        }
+        return (yield from self._readings.headrooms(lines))
+
     # --- before a request ---------------------------------------------------------------------------------------------
 
-    def concerns(self, run: Matched) -> bool:
-        """Whether a request within `run`, the budgets of the runs around it, may have to be held to any budget."""
-        return bool(run.budgets) or bool(self._means.budgets())
+    def concerns(self, run: Matched, *, ceiling: int | None = None) -> bool:
+        """Whether a request within `run`, the budgets of the runs around it, may have to be held to anything.
+
+        Args:
+            run: See above.
+            ceiling: The most that the call may cost, in nano-USD; `None` for any.
+        """
+        return ceiling is not None or bool(run.budgets) or bool(self._means.budgets())
 
     def seek(
         self, asked: Asked, tags: Mapping[str, str], run: Matched, patience: Patience, crossed: Crossed
     ) -> Generator[Step, Any, Admission]:
         """Seek leave to send a request: steps for `steps.run` or `steps.arun`, which raise `DeniedError`."""
-        self._settler.ensure_worker()
+        if self.concerns(run):
+            self._settler.ensure_worker()
         means = self._means
         desk = Desk(
             gate=self._gate,
             appraiser=self._appraiser,
             clock=means.clock,
-            match=lambda each: self._match(each, tags, run),
+            match=lambda each: self._match(each.provider, each.model, tags, run),
             moved=self._moved,
             now_s=self._now_s,
             new_id=means.new_id,
@@ -119,13 +152,11 @@ class Enforcer:
     def unasked(self, asked: Asked, tags: Mapping[str, str], run: Matched) -> Admission:
         """Return the leave that nobody asked for: the request is through, and its cost is to be booked."""
         self._settler.ensure_worker()
-        unknown = Offer(asked, Extent(None, None), None, 0)
-        return Admission(self._match(asked, tags, run), unknown, self._means.new_id(), None)
+        unknown = Offer(asked=asked, extent=Extent(None, None), amount=None, floor=0)
+        return Admission(self._match(asked.provider, asked.model, tags, run), unknown, self._means.new_id(), None)
 
-    def _match(self, asked: Asked, tags: Mapping[str, str], run: Matched) -> Matched:
-        declared = self._means.budgets().match(
-            tags, provider=asked.provider, model=asked.model, now_s=int(self._now_s())
-        )
+    def _match(self, provider: str, model: str, tags: Mapping[str, str], run: Matched) -> Matched:
+        declared = self._means.budgets().match(tags, provider=provider, model=model, now_s=int(self._now_s()))
         if not run.budgets:
             return declared
         return Matched(declared.budgets + run.budgets, declared.lines + run.lines)

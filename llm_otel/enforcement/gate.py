@@ -1,15 +1,15 @@
-"""The way to the ledger for holds: bounded in time, and shut for a while after it could not be reached."""
+"""The way to the ledger for calls: bounded in time, and shut for a while after it could not be reached."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llm_otel.budgets.denial import OUTAGE_S
-from llm_otel.budgets.ledger import Decision, Hold, Settlement, Store, StoreUnavailableError
+from llm_otel.budgets.ledger import Balance, Decision, Hold, Line, Settlement, Store, StoreUnavailableError
 
 if TYPE_CHECKING:
     from llm_otel.clock import Clock
@@ -26,10 +26,12 @@ class Unreachable:
 UNREACHABLE = Unreachable()
 
 Answer = Decision | Unreachable
+Standing = list[Balance] | Unreachable
+"""How lines stand, one balance for each."""
 
 
 class Gate:
-    """Reserves in a store. Thread-safe, and safe to cancel.
+    """Reserves and looks in a store. Thread-safe, and safe to cancel.
 
     While the store is out, one call in `OUTAGE_S` finds out whether it is back; the others do not wait for it.
     """
@@ -64,10 +66,12 @@ class Gate:
         if not self._may_ask():
             return UNREACHABLE
         try:
-            return self._answered(self.store.reserve(hold))
-        # A cancel too: the hold may exist. `_failed` raises it again.
+            decision = self.store.reserve(hold)
+        # A cancel too: the hold may exist. `_undecided` raises it again.
         except BaseException as exc:  # noqa: BLE001
-            return self._failed(exc, hold)
+            return self._undecided(exc, hold)
+        self.reached()
+        return decision
 
     async def areserve(self, hold: Hold) -> Answer:
         """Hold money without blocking the event loop."""
@@ -76,10 +80,38 @@ class Gate:
         if not self._may_ask():
             return UNREACHABLE
         try:
-            return self._answered(await self.store.areserve(hold))
-        # A cancel too: the hold may exist. `_failed` raises it again.
+            decision = await self.store.areserve(hold)
+        # A cancel too: the hold may exist. `_undecided` raises it again.
         except BaseException as exc:  # noqa: BLE001
-            return self._failed(exc, hold)
+            return self._undecided(exc, hold)
+        self.reached()
+        return decision
+
+    def balances(self, lines: Sequence[Line]) -> Standing:
+        """Look how lines stand, as `Store.balances`."""
+        if not self._may_ask():
+            return UNREACHABLE
+        try:
+            found = self.store.balances(lines)
+        # Whatever it raises: nothing hangs on a look.
+        except Exception as exc:  # noqa: BLE001
+            return self._failed(exc)
+        self.reached()
+        return found
+
+    async def abalances(self, lines: Sequence[Line]) -> Standing:
+        """Look how lines stand without blocking the event loop."""
+        if self.store.is_instant:
+            return self.balances(lines)
+        if not self._may_ask():
+            return UNREACHABLE
+        try:
+            found = await self.store.abalances(lines)
+        # As above.
+        except Exception as exc:  # noqa: BLE001
+            return self._failed(exc)
+        self.reached()
+        return found
 
     def give_back(self, hold: Hold) -> None:
         """Release what may be held: the store may have done it and failed to say so, or do it yet."""
@@ -105,19 +137,17 @@ class Gate:
             self._shut_until = now_s + OUTAGE_S
             return True
 
-    def _answered(self, decision: Decision) -> Decision:
-        self.reached()
-        return decision
-
-    def _failed(self, error: BaseException, hold: Hold) -> Unreachable:
+    def _undecided(self, error: BaseException, hold: Hold) -> Unreachable:
         """Note why there is no answer, from within the `except` block: budgets say what becomes of the call."""
-        is_out = isinstance(error, StoreUnavailableError)
-        if is_out:
-            self._shut(error)
         self.give_back(hold)
         if not isinstance(error, Exception):
             raise  # noqa: PLE0704  # called from the except block: re-raises the very same exception
-        if not is_out:
+        return self._failed(error)
+
+    def _failed(self, error: Exception) -> Unreachable:
+        if isinstance(error, StoreUnavailableError):
+            self._shut(error)
+        else:
             # A bug of the store's: this call goes on without it; another may fare better.
             self._on_error("ledger", error)
         return UNREACHABLE

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llm_otel.budgets.estimate import Extent, extent_of
+from llm_otel.budgets.estimate import Extent, size_of
 from llm_otel.budgets.shapes import CHAT, Shape
 from llm_otel.models.limits import ModelLimits, limits_of
 from llm_otel.models.registry import default_registry
+from llm_otel.values import value
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from llm_otel.budgets.estimate import Size
     from llm_otel.pricing.book import PriceBook
     from llm_otel.pricing.rate import Dearest
 
@@ -50,7 +52,7 @@ class Asked:
         return self.shape.answers_to(self.arguments)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offer:
     """One way to serve a request.
 
@@ -89,14 +91,42 @@ class Appraiser:
 
     def offer(self, asked: Asked, *, is_bound: bool) -> Offer:
         """Return the offer for a request as it is; where `is_bound`, with an output limit that holds."""
+        return self._offer(asked, size_of(asked.arguments, asked.shape), is_bound=is_bound)
+
+    def offers(
+        self,
+        asked: Asked,
+        models: Iterable[tuple[str, str]],
+        *,
+        is_bound: bool = False,
+        output_tokens: int | None = None,
+    ) -> Iterator[Offer]:
+        """Yield what a request would cost at most with each of some models, in their order. It is walked through once.
+
+        Args:
+            asked: The request. The model that it names may be among them.
+            models: (provider, name) each.
+            is_bound: As of `offer`.
+            output_tokens: How much each answer is thought to have, instead of the most that it may.
+        """
+        size = size_of(asked.arguments, asked.shape)
+        if output_tokens is not None and asked.shape.generates:
+            size = replace(size, output_limit=output_tokens)
+        own, at = (asked.provider, asked.model), asked.at
+        for provider, name in models:
+            base = asked.base_model if (provider, name) == own else None
+            each = Asked(provider, name, asked.arguments, asked.service_tier, at, asked.shape, base)
+            yield self._offer(each, size, is_bound=is_bound)
+
+    def _offer(self, asked: Asked, size: Size, *, is_bound: bool) -> Offer:
         limits = limits_of(asked.provider, asked.priced_as)
-        extent = extent_of(asked.arguments, limits, asked.shape)
-        default = None
-        if extent.output_tokens is None:
-            default = self._default(limits, asked.shape)
-            extent = replace(extent, output_tokens=default * asked.answers)
+        extent = size.within(limits)
+        if extent.output_tokens is not None:
+            return self._priced(asked, extent)
+        default = self._default(limits, asked.shape)
+        extent = Extent(extent.input_tokens, default * size.answers, extent.may_write_cache)
         offer = self._priced(asked, extent)
-        if default is None or not is_bound or offer.is_free:
+        if not is_bound or offer.is_free:
             return offer
         return replace(offer, max_tokens=default, is_defaulted=True)
 
@@ -135,9 +165,8 @@ class Appraiser:
 
     def cheaper(self, offer: Offer, models: tuple[tuple[str, str], ...]) -> Iterator[Offer]:
         """Yield the offers of other models, (provider, name), that cost less at most."""
-        for provider, name in models:
-            other = self.offer(replace(offer.asked, provider=provider, model=name, base_model=None), is_bound=True)
-            if other.amount is not None and other.amount < (offer.amount or 0) and _has_room(other, provider, name):
+        for other in self.offers(offer.asked, models, is_bound=True):
+            if other.amount is not None and other.amount < (offer.amount or 0) and _has_room(other):
                 yield replace(other, is_downgraded=True)
 
     def _fits(self, offer: Offer, output_tokens: int, available: int) -> bool:
@@ -151,19 +180,20 @@ class Appraiser:
     def _priced(self, asked: Asked, extent: Extent) -> Offer:
         dearest = None if extent.input_tokens is None else self._dearest(asked, extent)
         if dearest is None:
-            return Offer(asked, extent, None, 0)
+            return Offer(asked=asked, extent=extent, amount=None, floor=0)
         tokens = extent.input_tokens or 0
-        return Offer(asked, extent, dearest.bound(tokens, extent.output_tokens or 0), dearest.bound(tokens, 0))
+        amount = dearest.bound(tokens, extent.output_tokens or 0)
+        return Offer(asked=asked, extent=extent, amount=amount, floor=dearest.bound(tokens, 0))
 
     def _dearest(self, asked: Asked, extent: Extent) -> Dearest | None:
+        model, generates = asked.priced_as, asked.shape.generates
         return self._prices.dearest(
             provider=asked.provider,
-            model=asked.priced_as,
+            model=model,
             at=asked.at,
             service_tier=asked.service_tier,
-            generates=asked.shape.generates,
-            may_write_cache=asked.shape.generates
-            and (extent.may_write_cache or _caches_unasked(asked.provider, asked.priced_as)),
+            generates=generates,
+            may_write_cache=generates and (extent.may_write_cache or _caches_unasked(asked.provider, model)),
         )
 
 
@@ -187,9 +217,9 @@ def same_or_better(provider: str, model: str, arguments: Mapping[str, Any]) -> t
     )
 
 
-def _has_room(offer: Offer, provider: str, model: str) -> bool:
-    """Tell whether a model's context window surely takes the request."""
-    window = limits_of(provider, model).context_window
+def _has_room(offer: Offer) -> bool:
+    """Tell whether the model's context window surely takes the request."""
+    window = limits_of(offer.asked.provider, offer.asked.priced_as).context_window
     tokens = offer.extent.input_tokens
     answer = (offer.extent.output_tokens or 0) // offer.asked.answers
     # A bound that was cut to the window says that it may not.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from llm_otel.budgets.ceiling import Ceiling
 from llm_otel.budgets.shapes import CHAT
 from llm_otel.call import Held
 from llm_otel.enforcement.admission import Admission, Patience
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from llm_otel.budgets.shapes import Shape
     from llm_otel.call import CallRequest
     from llm_otel.enforcement.enforcer import Enforcer
-    from llm_otel.enforcement.steps import Step
+    from llm_otel.routing.itinerary import Target
+    from llm_otel.steps import Step
     from llm_otel.usage import Usage
 
 UNHURRIED_S = 600.0
@@ -38,7 +41,7 @@ class Purse:
         settled: What is done when the last bill is with the ledger; `None` if it is.
     """
 
-    __slots__ = ("_asked", "_crossed", "_enforcer", "_next_sign_s", "_run", "admission", "settled")
+    __slots__ = ("_asked", "_crossed", "_dearer", "_enforcer", "_next_sign_s", "_run", "_spent", "admission", "settled")
 
     def __init__(self, enforcer: Enforcer, run: Matched, crossed: Crossed) -> None:
         """Open a purse.
@@ -52,7 +55,9 @@ class Purse:
         self._run = run
         self._crossed = crossed
         self._next_sign_s = 0.0
+        self._spent = 0
         self._asked: Asked | None = None
+        self._dearer: Asked | None = None
         self.admission: Admission | None = None
         self.settled: Future[None] | None = None
 
@@ -65,13 +70,30 @@ class Purse:
         left_s: float | None,
         may_change_model: bool,
         shape: Shape = CHAT,
+        ceiling: int | None = None,
+        instead_of: Target | None = None,
     ) -> Generator[Step, Any, Admission]:
-        """Seek leave for the next request: steps that end in an admission, or raise `DeniedError`."""
+        """Seek leave for the next request: steps that end in an admission, or raise `DeniedError`.
+
+        Nothing is left of a refusal: leave may be sought for another model at once.
+
+        Args:
+            request: What is asked for.
+            arguments: Those of LiteLLM's function.
+            at: When the call was made.
+            left_s: Seconds to its deadline; `None` without one.
+            may_change_model: Whether a budget may have a cheaper model taken.
+            shape: Where the arguments say what the request may use.
+            ceiling: nano-USD that all requests of the call together may cost; `None` for any amount.
+            instead_of: What would have been asked but for a budget that is nearly used up; `None`: it is asked.
+        """
         asked = self._asked = Asked(
             request.provider, request.model, arguments, request.service_tier, at, shape, request.base_model
         )
+        self._dearer = None if instead_of is None else _as_asked_of(instead_of, asked)
         lease_s = (UNHURRIED_S if left_s is None else left_s) + MARGIN_S
-        patience = Patience(left_s, int(lease_s * 1000), may_change_model)
+        most = None if ceiling is None else Ceiling(ceiling, self._spent)
+        patience = Patience(left_s, int(lease_s * 1000), may_change_model, most)
         return self._enforcer.seek(asked, request.tags, self._run, patience, self._crossed)
 
     def take_unasked(self, request: CallRequest, *, at: datetime, now_s: float) -> None:
@@ -103,6 +125,7 @@ class Purse:
         if admission is None:
             return None
         actual = admission.actual(cost) if may_be_billed else 0
+        self._spent += actual
         self.settled = self._enforcer.settle(admission, actual, may_block=may_block, crossed=self._crossed)
         return self._held(admission, actual, usage)
 
@@ -118,16 +141,22 @@ class Purse:
             is_clipped=offer.is_clipped,
             is_exceeded=hold is not None and actual > hold.amount,
             downgraded_for=None if denier is None else (denier[0].id, denier[1]),
-            saved_nano=0 if denier is None or usage is None else self._saved(actual, usage),
+            saved_nano=0 if usage is None else self._saved(actual, usage, is_downgraded=denier is not None),
         )
 
-    def _saved(self, actual: int, usage: Usage) -> int:
-        """Return what the same usage would have cost more with the model that was asked for."""
-        asked = self._asked
-        dearer = None if asked is None else self._enforcer.price(asked, usage)
+    def _saved(self, actual: int, usage: Usage, *, is_downgraded: bool) -> int:
+        """Return what the same usage would have cost more with the model that no budget would have changed."""
+        original = self._dearer or (self._asked if is_downgraded else None)
+        dearer = None if original is None else self._enforcer.price(original, usage)
         return 0 if dearer is None else max(0, dearer - actual)
 
     def _sign_after(self, now_s: float) -> None:
         hold = self.admission.hold if self.admission is not None else None
         lease_s = hold.lease_ms / 1000 if hold is not None else UNHURRIED_S
         self._next_sign_s = now_s + lease_s / _SIGNS_PER_LEASE
+
+
+def _as_asked_of(target: Target, asked: Asked) -> Asked:
+    """Return a request as it would have been made to another model."""
+    tier = asked.service_tier if target.provider == asked.provider else None
+    return replace(asked, provider=target.provider, model=target.model, service_tier=tier, base_model=None)

@@ -1,32 +1,13 @@
-"""What an admission asks for on its way, and how sync and async callers do it.
-
-An admission is a generator: it yields steps and is sent what they came to. So it is written once, and only the steps
-know two ways to wait.
-"""
+"""What a call asks the ledger on its way."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llm_otel.budgets.ledger import Hold
-    from llm_otel.clock import Clock
-    from llm_otel.enforcement.gate import Answer, Gate
-
-Result = TypeVar("Result")
-
-
-class Step(Protocol):
-    """Something that takes time."""
-
-    def run(self) -> Any:
-        """Do it, blocking this thread."""
-
-    async def arun(self) -> Any:
-        """Do it without blocking the event loop."""
+    from llm_otel.budgets.ledger import Hold, Line
+    from llm_otel.enforcement.gate import Answer, Gate, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,55 +27,16 @@ class Reserve:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait for others to settle."""
+class Look:
+    """Ask the ledger how lines stand."""
 
-    clock: Clock
-    seconds: float
+    gate: Gate
+    lines: tuple[Line, ...]
 
-    def run(self) -> None:
-        """Block this thread."""
-        self.clock.sleep(self.seconds)
+    def run(self) -> Standing:
+        """Ask the store."""
+        return self.gate.balances(self.lines)
 
-    async def arun(self) -> None:
-        """Suspend this task."""
-        await self.clock.asleep(self.seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Count tokens: milliseconds of CPU."""
-
-    count: Callable[[], int | None]
-
-    def run(self) -> int | None:
-        """Count here."""
-        return self.count()
-
-    async def arun(self) -> int | None:
-        """Count in another thread."""
-        return await asyncio.to_thread(self.count)
-
-
-def run(steps: Generator[Step, Any, Result]) -> Result:
-    """Go through all steps, and return what they came to."""
-    done: Any = None
-    while True:
-        try:
-            step = steps.send(done)
-        except StopIteration as stop:
-            result: Result = stop.value
-            return result
-        done = step.run()
-
-
-async def arun(steps: Generator[Step, Any, Result]) -> Result:
-    """Go through all steps without blocking the event loop."""
-    done: Any = None
-    while True:
-        try:
-            step = steps.send(done)
-        except StopIteration as stop:
-            result: Result = stop.value
-            return result
-        done = await step.arun()
+    async def arun(self) -> Standing:
+        """Ask the store."""
+        return await self.gate.abalances(self.lines)

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from llm_otel import semconv
-from llm_otel.call import Charge, Failure
+from llm_otel.call import Charge, Failure, FailureKind
 
 _LONGEST_CHAIN = 16
 _RETRYABLE = frozenset({408, 409, 429})
@@ -66,6 +66,17 @@ _UNSENDABLE = frozenset(
 _UNREADABLE = frozenset({"JSONDecodeError", "UnicodeDecodeError"})
 _TRANSPORTS = frozenset({"httpx", "httpcore", "aiohttp", "builtins", "socket", "asyncio"})
 _LOST_BY_CLASS = frozenset({"Timeout", "APITimeoutError", "APIConnectionError"})
+_KINDS = {
+    "ContextWindowExceededError": FailureKind.CONTEXT_WINDOW,
+    "ContentPolicyViolationError": FailureKind.CONTENT_POLICY,
+}
+"""LiteLLM's classes for what providers only say in words (1.105)."""
+_KINDS_BY_CODE = {
+    "context_length_exceeded": FailureKind.CONTEXT_WINDOW,
+    "content_filter": FailureKind.CONTENT_POLICY,
+    "content_policy_violation": FailureKind.CONTENT_POLICY,
+}
+"""What OpenAI and those who speak like it say in `error.code`, whatever the words: LiteLLM goes by those alone."""
 
 
 def failure_of(error: BaseException, handled: BaseException | None = None) -> Failure:
@@ -82,7 +93,7 @@ def failure_of(error: BaseException, handled: BaseException | None = None) -> Fa
         root = type(link).__module__.partition(".")[0]
         response = getattr(link, "response", None)
         if name == "HTTPStatusError" or (root == "openai" and getattr(response, "status_code", None) is not None):
-            return _answered(error_type, response)
+            return _answered(error_type, response, getattr(link, "code", None))
         if name in _UNREADABLE or _is_stumble(link, error):
             return Failure(error_type=error_type, charge=Charge.RECEIVED)
         if root in _TRANSPORTS and name in _NEVER_SENT and not _is_relabelled(link):
@@ -120,7 +131,7 @@ def _is_stumble(link: BaseException, error: BaseException) -> bool:
     return link is not error and isinstance(link, LookupError | TypeError | AttributeError | ValueError)
 
 
-def _answered(error_type: str, response: Any) -> Failure:
+def _answered(error_type: str, response: Any, code: Any) -> Failure:
     """Read the provider's own refusal: nothing was generated, so nothing is billed."""
     status = _status(response)
     headers: Mapping[str, str] = getattr(response, "headers", None) or {}
@@ -129,6 +140,7 @@ def _answered(error_type: str, response: Any) -> Failure:
         status_code=status,
         retry_after_s=retry_after_s(headers),
         is_retryable=_is_retryable(status, headers),
+        kind=_KINDS_BY_CODE.get(str(code)) or _kind(error_type),
     )
 
 
@@ -137,7 +149,13 @@ def _by_its_own_word(error: BaseException, error_type: str) -> Failure:
     if error_type in _LOST_BY_CLASS:
         return Failure(error_type=error_type, is_retryable=True, charge=Charge.RECEIVED)
     status = _status(error)
-    return Failure(error_type=error_type, status_code=status, is_retryable=_is_retryable(status, {}))
+    return Failure(
+        error_type=error_type, status_code=status, is_retryable=_is_retryable(status, {}), kind=_kind(error_type)
+    )
+
+
+def _kind(error_type: str) -> FailureKind:
+    return _KINDS.get(error_type, FailureKind.OTHER)
 
 
 def _status(source: Any) -> int | None:

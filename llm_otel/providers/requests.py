@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llm_otel import semconv
-from llm_otel.call import CallRequest, Parameters
+from llm_otel.call import NO_PARAMETERS, CallRequest, FailureKind, Parameters
 from llm_otel.errors import ConfigurationError
 from llm_otel.models.litellm_map import litellm_map
 from llm_otel.models.providers import Provider, provider_of_litellm
 from llm_otel.models.registry import default_registry
 from llm_otel.models.resolve import ModelRef, resolve_model
+from llm_otel.money import parse_usd
 from llm_otel.providers.operations import CHAT, Operation
 from llm_otel.providers.parameters import parameters_of
 from llm_otel.providers.reading import get, hidden_of
 from llm_otel.routing.retry import RetryPolicy
+from llm_otel.routing.wanted import AUTO, OBSERVE
 
 if TYPE_CHECKING:
     from llm_otel.models.providers import LLMProvider
@@ -90,19 +92,26 @@ class Template:
 
     Attributes:
         config: The configuration, kept so that its identity cannot be reused while the template is.
-        ref: Its model, in every vocabulary.
-        arguments: For `litellm.completion`: all but the messages, the key and what a stream needs.
+        ref: The model that it names, in every vocabulary; `None` where the model is to be chosen.
+        fallbacks: Where to go when it fails.
+        detours: Where to go when it fails in a certain way.
+        arguments: For `litellm.completion`: all but the model, the messages, the key and what a stream needs.
         parameters: What stands on the span.
         retry: How often a request may be sent.
+        max_cost_nano: nano-USD that a call may cost; `None` for any amount.
+        is_by_name: Whether the name decides all: nothing is compared with it.
     """
 
     config: LLMConfig
     registry_version: int
-    ref: ModelRef
-    provider: Provider
+    ref: ModelRef | None
+    fallbacks: tuple[ModelRef, ...]
+    detours: Mapping[FailureKind, tuple[ModelRef, ...]]
     arguments: Mapping[str, Any]
     parameters: Parameters
     retry: RetryPolicy
+    max_cost_nano: int | None
+    is_by_name: bool
 
 
 _templates: dict[int, Template] = {}
@@ -113,7 +122,6 @@ def template_of(config: LLMConfig) -> Template:
     """Return the template of a configuration. Thread-safe: at worst one is made twice.
 
     Raises:
-        ConfigurationError: The configuration names no model.
         UnknownProviderError: See `resolve_model`.
     """
     found = _templates.get(id(config))
@@ -126,46 +134,58 @@ def template_of(config: LLMConfig) -> Template:
 
 
 def _make_template(config: LLMConfig) -> Template:
-    if config.model is None:
-        raise ConfigurationError("model", None, "name one: LLMConfig(model='gpt-4o-mini')")
     version = default_registry().version
-    ref = resolve(config.model, config.provider)
+    is_named = config.model is not None and config.model != AUTO
+    detours = {
+        FailureKind.CONTEXT_WINDOW: all_resolved("context_window_fallbacks", config.context_window_fallbacks),
+        FailureKind.CONTENT_POLICY: all_resolved("content_policy_fallbacks", config.content_policy_fallbacks),
+    }
     arguments: dict[str, Any] = {name: v for name in _SENT_AS_GIVEN if (v := getattr(config, name)) is not None}
-    arguments.update(config.extra, model=ref.litellm_model, max_retries=0, num_retries=0)
+    arguments.update(config.extra, max_retries=0, num_retries=0)
+    most = config.max_cost_usd
     return Template(
         config=config,
         registry_version=version,
-        ref=ref,
-        provider=provider_of_litellm(ref.litellm_provider),
+        ref=resolve(config.model, config.provider) if config.model is not None and is_named else None,
+        fallbacks=all_resolved("fallbacks", config.fallbacks or ()),
+        detours={kind: refs for kind, refs in detours.items() if refs},
         arguments=arguments,
         parameters=parameters_of(arguments),
         retry=RetryPolicy(max_attempts=1 + config.max_retries),
+        max_cost_nano=None if most is None else parse_usd(most, field="max_cost_usd"),
+        is_by_name=is_named and config.capability is None and config.tier is None and config.routing != OBSERVE,
     )
 
 
-def arguments_for(template: Template, messages: Any, *, is_streaming: bool) -> dict[str, Any]:
-    """Return the keyword arguments of `litellm.completion`; the time-out is added for each attempt."""
-    arguments = {**template.arguments, "messages": messages}
+def all_resolved(field: str, names: tuple[str, ...]) -> tuple[ModelRef, ...]:
+    """Resolve the models in a field of a configuration.
+
+    Raises:
+        ConfigurationError: The provider of one cannot be told; the error names its place.
+    """
+    found: list[ModelRef] = []
+    for index, name in enumerate(names):
+        try:
+            found.append(resolve(name, None))
+        except ConfigurationError as exc:
+            raise type(exc)(f"{field}[{index}]", name, exc.allowed) from None
+    return tuple(found)
+
+
+def arguments_for(template: Template, ref: ModelRef, messages: Any, *, is_streaming: bool) -> dict[str, Any]:
+    """Return the keyword arguments of `litellm.completion` for a model; the time-out is added for each attempt."""
+    arguments = {**template.arguments, "model": ref.litellm_model, "messages": messages}
     if is_streaming:
         arguments["stream"] = True
         arguments["stream_options"] = {**_stream_options(arguments), "include_usage": True}
-    if "api_key" not in arguments and _needs_placeholder_key(template.provider, arguments):
-        arguments["api_key"] = _NO_KEY
+    add_placeholder_key(arguments, ref)
     return arguments
 
 
-def for_model(
-    config: LLMConfig, arguments: Mapping[str, Any], provider: str, model: str
-) -> tuple[dict[str, Any], ModelRef]:
-    """Return the arguments of a call for another model, with its reference. An address stays with its provider."""
-    ref = resolve(model, provider)
-    changed = {**arguments, "model": ref.litellm_model}
-    if ref.litellm_provider != template_of(config).ref.litellm_provider:
-        for name in ("api_base", "api_key"):
-            changed.pop(name, None)
-    if "api_key" not in changed and _needs_placeholder_key(provider_of_litellm(ref.litellm_provider), changed):
-        changed["api_key"] = _NO_KEY
-    return changed, ref
+def add_placeholder_key(arguments: dict[str, Any], ref: ModelRef) -> None:
+    """Write a key into the arguments of a call where a server's address is configured, and no key."""
+    if "api_key" not in arguments and _needs_placeholder_key(provider_of_litellm(ref.litellm_provider), arguments):
+        arguments["api_key"] = _NO_KEY
 
 
 def _stream_options(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,6 +219,7 @@ def request_of(
     tags: Mapping[str, str],
     operation: Operation = CHAT,
     parameters: Parameters | None = None,
+    route: Parameters | None = None,
 ) -> CallRequest:
     """Read the facts of a call off the keyword arguments of LiteLLM's function."""
     address, port = _server(arguments, provider_of_litellm(ref.litellm_provider))
@@ -214,6 +235,7 @@ def request_of(
         is_streaming=operation.streams and bool(arguments.get("stream")),
         is_mock=_is_mock(arguments),
         parameters=parameters,
+        route=route or NO_PARAMETERS,
         base_model=_base_model(arguments, ref),
         service_tier=_string(arguments.get("service_tier")),
         tags=tags,

@@ -17,7 +17,7 @@ _BRIDGED = "litellm_custom_stream_wrapper"
 """Where a stream of events keeps the chat that it is made from."""
 _DEEPEST = 5
 """How many streams of LiteLLM's stand in each other at most, and one more: text, two generators, chunks."""
-_REPLAYED = "cached_response"
+REPLAYED = "cached_response"
 """LiteLLM's provider of streams that are replayed from its own cache."""
 
 
@@ -154,7 +154,7 @@ def source_of_events(stream: Any, reader: Completable, is_mock: bool) -> Source:
 
 
 def _is_replay(stream: Any) -> bool:
-    return getattr(stream, "custom_llm_provider", None) == _REPLAYED
+    return getattr(stream, "custom_llm_provider", None) == REPLAYED
 
 
 def _chain(stream: Any) -> list[Any]:

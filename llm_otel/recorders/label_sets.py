@@ -204,6 +204,11 @@ class LabelSets:
         # Every value of a set that was admitted was kept, and stands for itself.
         return asked if asked in self._admitted else self._admit(asked)
 
+    def model(self, model: tuple[str, str]) -> tuple[str, str]:
+        """Return provider and model as they are in the labels of calls."""
+        provider, name = model
+        return provider, self._models.label(name)
+
     def _admit(self, asked: LabelSet) -> LabelSet:
         provider, model, operation, *tags = asked
         kept = (values.label(tag) for tag, (_, values) in zip(tags, self._tags, strict=True))

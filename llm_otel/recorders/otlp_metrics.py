@@ -22,6 +22,7 @@ from llm_otel.errors import ConfigurationError
 from llm_otel.money import NANO_PER_USD
 from llm_otel.recorders import meters
 from llm_otel.recorders.backlog import backlog
+from llm_otel.recorders.circuits import ScrapedGauge
 from llm_otel.recorders.in_memory import MemorySeries, MemoryStore
 from llm_otel.recorders.registries import Metrics
 
@@ -168,7 +169,7 @@ def pushed_metrics(label_names: tuple[str, ...]) -> Metrics:
     global _pushed  # noqa: PLW0603  # as long-lived as the provider, which is global too
     with _lock:
         if _pushed is None:
-            _pushed = Metrics.make(label_names, _PushedStore(label_names), MemoryCounter)
+            _pushed = Metrics.make(label_names, _PushedStore(label_names), MemoryCounter, ScrapedGauge())
         elif _pushed.label_names != label_names:
             allowed = f"the metrics leave with {_pushed.label_names} already, until the process ends"
             raise ConfigurationError("tag_labels", label_names, allowed)

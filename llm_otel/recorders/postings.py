@@ -44,6 +44,7 @@ _REQUEST_DURATION = semconv.REQUEST_DURATION.prometheus_name
 _TIME_TO_FIRST_CHUNK = semconv.TIME_TO_FIRST_CHUNK.prometheus_name
 _REQUEST_COST = semconv.REQUEST_COST.prometheus_name
 _BY_PROMPT_CACHE = (semconv.SAVED_BY_PROMPT_CACHE,)
+_BY_RESPONSE_CACHE = (semconv.SAVED_BY_RESPONSE_CACHE,)
 _BY_DOWNGRADE = (semconv.SAVED_BY_DOWNGRADE,)
 
 COUNTERS: Mapping[MetricSpec, tuple[Own, ...]] = {
@@ -53,7 +54,7 @@ COUNTERS: Mapping[MetricSpec, tuple[Own, ...]] = {
     semconv.TOKENS: tuple((token_type,) for token_type in TokenType if token_type is not TokenType.REQUEST),
     semconv.COST: tuple((token_type,) for token_type in TokenType),
     semconv.WASTED_COST: ((_RETRY,), *((outcome,) for outcome in _FRUITLESS)),
-    semconv.SAVED: (_BY_PROMPT_CACHE, _BY_DOWNGRADE),
+    semconv.SAVED: (_BY_PROMPT_CACHE, _BY_RESPONSE_CACHE, _BY_DOWNGRADE),
     semconv.UNPRICED_REQUESTS: ((),),
     semconv.ESTIMATED_REQUESTS: ((),),
 }
@@ -90,6 +91,7 @@ class EndedCall(NamedTuple):
     attempts: tuple[AttemptRecord, ...]
     cost_nano: int | None
     trace: TraceRef | None
+    saved_by_cache_nano: int = 0
 
     @classmethod
     def of(cls, record: CallRecord) -> EndedCall:
@@ -107,6 +109,7 @@ class EndedCall(NamedTuple):
             record.attempts,
             record.cost_nano,
             record.trace,
+            record.saved_by_cache_nano,
         )
 
 
@@ -173,6 +176,8 @@ def _of_completion(call: EndedCall) -> Posting:
         observations.append((_REQUEST_DURATION, call.duration_s))
         if call.cost_nano is not None:
             observations.append((_REQUEST_COST, call.cost_nano))
+    if call.saved_by_cache_nano:
+        posting.counts.append((_SAVED, _BY_RESPONSE_CACHE, call.saved_by_cache_nano, False))
     if call.time_to_first_chunk_s is not None:
         observations.append((_TIME_TO_FIRST_CHUNK, call.time_to_first_chunk_s))
     return posting

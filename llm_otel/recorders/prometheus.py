@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from llm_otel.recorders.budgets import NAME as BUDGETS
 from llm_otel.recorders.budgets import BudgetRecorder
+from llm_otel.recorders.circuits import CircuitRecorder
 from llm_otel.recorders.label_sets import (
     DEFAULT_TAG_LABELS,
     MAX_LABEL_SETS,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from llm_otel.call import CallRecord, CallRequest
     from llm_otel.recorders.budgets import Statuses
     from llm_otel.recorders.series import Series
+    from llm_otel.routing.health import Model
 
 NAME = "prometheus"
 
@@ -123,6 +125,14 @@ class PrometheusRecorder:
         gauges.statuses, gauges.label_names = statuses, self._tag_names
         gauges.on_error = lambda _error: self.internal_error(BUDGETS)
         return BudgetRecorder(self._metrics.budget_counters, budgets, self._tag_names)
+
+    def for_circuits(self, open_models: Callable[[], Iterable[Model]]) -> CircuitRecorder:
+        """Show circuit breakers in the same registry.
+
+        Args:
+            open_models: Returns the models whose circuits are not closed; must not raise.
+        """
+        return CircuitRecorder(self._metrics.circuits, self._label_sets.model, open_models)
 
     def _land(self, call: CallRequest | EndedCall) -> None:
         self._series_at(call, call.provider, call.model).closed()

@@ -24,11 +24,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from llm_otel import semconv
 from llm_otel.errors import ConfigurationError
 from llm_otel.recorders.budgets import BudgetCounters, BudgetGauges
+from llm_otel.recorders.circuits import CircuitMetrics, FileGauge, ScrapedGauge
 from llm_otel.recorders.in_files import FileStore
 from llm_otel.recorders.in_memory import MemoryStore
 from llm_otel.versions import OURS, version_of
 
 if TYPE_CHECKING:
+    from llm_otel.recorders.circuits import OpenGauge
     from llm_otel.recorders.series import Collector, LabelledCounter, SeriesStore
     from llm_otel.semconv import MetricSpec
 
@@ -87,6 +89,7 @@ class Metrics:
     store: SeriesStore
     internal_errors: LabelledCounter
     budget_counters: BudgetCounters
+    circuits: CircuitMetrics
     facts: ProcessFacts = field(default_factory=ProcessFacts)
     budget_gauges: BudgetGauges = field(default_factory=BudgetGauges)
     registries: WeakSet[CollectorRegistry] = field(default_factory=WeakSet)
@@ -94,7 +97,11 @@ class Metrics:
 
     @classmethod
     def make(
-        cls, label_names: tuple[str, ...], store: SeriesStore, counter: Callable[[MetricSpec], LabelledCounter]
+        cls,
+        label_names: tuple[str, ...],
+        store: SeriesStore,
+        counter: Callable[[MetricSpec], LabelledCounter],
+        open_circuits: OpenGauge,
     ) -> Metrics:
         """Make collectors that stand in no registry yet.
 
@@ -102,19 +109,21 @@ class Metrics:
             label_names: Names of the labels of calls.
             store: Where what calls come to is kept.
             counter: Makes a counter with labels of its own.
+            open_circuits: Shows them.
         """
         return cls(
             label_names=label_names,
             store=store,
             internal_errors=counter(semconv.INTERNAL_ERRORS),
             budget_counters=BudgetCounters(counter),
+            circuits=CircuitMetrics(counter, open_circuits),
         )
 
     @property
     def collectors(self) -> tuple[Collector, ...]:
         """All that a registry holds of us."""
         counters = (self.internal_errors, *self.budget_counters.collectors)
-        return (*self.store.collectors, *counters, self.facts, self.budget_gauges)
+        return (*self.store.collectors, *counters, *self.circuits.collectors, self.facts, self.budget_gauges)
 
     def seen_label_sets(self) -> Iterator[dict[str, str]]:
         """Yield the labels of calls that have series already, oldest first."""
@@ -143,14 +152,22 @@ def metrics_in(registry: CollectorRegistry | None, label_names: tuple[str, ...])
         metrics = _metrics_of.get(home)
         if metrics is None:
             # Collectors of our own are not added up over processes.
-            store = FileStore(label_names) if is_multiprocess() else MemoryStore(label_names)
-            metrics = Metrics.make(label_names, store, scraped_counter)
+            store, gauge = _in_files(label_names) if is_multiprocess() else _in_memory(label_names)
+            metrics = Metrics.make(label_names, store, scraped_counter, gauge)
         elif metrics.label_names != label_names:
             allowed = f"the registry has our metrics with {metrics.label_names}; give those, or another registry"
             raise ConfigurationError("tag_labels", label_names, allowed)
         _register(metrics, registry)
         _metrics_of[home] = metrics
     return metrics
+
+
+def _in_memory(label_names: tuple[str, ...]) -> tuple[SeriesStore, OpenGauge]:
+    return MemoryStore(label_names), ScrapedGauge()
+
+
+def _in_files(label_names: tuple[str, ...]) -> tuple[SeriesStore, OpenGauge]:
+    return FileStore(label_names), FileGauge()
 
 
 def serving_registry(registry: CollectorRegistry | None = None) -> CollectorRegistry:

@@ -110,6 +110,8 @@ def _request_attributes(request: CallRequest) -> dict[str, AttributeValue]:
     if request.is_mock:
         attributes[semconv.MOCK] = True
     attributes.update(request.parameters)
+    if request.route:
+        attributes.update(request.route)
     tier = request.service_tier
     if tier is not None and tier != "auto" and request.provider in semconv.OPENAI_PROVIDERS:
         attributes[semconv.OPENAI_REQUEST_SERVICE_TIER] = tier
@@ -174,13 +176,13 @@ def _add_usage(attributes: dict[str, AttributeValue], usage: Usage) -> None:
 
 def _add_cost(attributes: dict[str, AttributeValue], record: CallRecord) -> None:
     """Write the cost where it is known. Unknown is left out: a 0 would read as free."""
-    if record.cost_nano is None or not record.attempts:
+    if record.cost_nano is None or not (record.attempts or record.answer.is_cache_hit):
         return
     attributes[semconv.GEN_AI_USAGE_COST_AMOUNT] = record.cost_nano / 1e9
     attributes[semconv.GEN_AI_USAGE_COST_CURRENCY] = semconv.CURRENCY_USD
     attributes[semconv.GEN_AI_USAGE_COST_SOURCE] = semconv.COST_SOURCE_LOCAL
     attributes[semconv.COST_NANO_USD] = record.cost_nano
-    cost = record.attempts[-1].cost
+    cost = record.attempts[-1].cost if record.attempts else None
     if cost is not None:
         attributes[semconv.PRICE_SOURCE] = cost.price_source
         if cost.price_date is not None:

@@ -7,10 +7,11 @@ from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
-EXPLICIT_MODEL = "explicit_model"
-"""Reason code: the caller named the model."""
-BUDGET_DOWNGRADE = "budget_downgrade"
-"""Reason code, followed by the budget's id: a cheaper model was taken."""
+from llm_otel.models.entry import ModelCapability
+from llm_otel.routing.reasons import BUDGET_DOWNGRADE, EXPLICIT_MODEL, FALLBACK, coded, explain
+
+EXPLICIT = "explicit"
+"""`RouteDecision.policy` where the caller named the model."""
 
 
 class Candidate(BaseModel):
@@ -22,7 +23,7 @@ class Candidate(BaseModel):
     provider: str
     """The `gen_ai.provider.name` value."""
     estimated_cost_usd: Decimal | None = None
-    """For this very call; `None` where no estimate was asked for or no price is known."""
+    """What this very call is expected to cost; `None` where nothing was compared or no price is known."""
     fits: bool = True
     why_not: str | None = None
     """What keeps it from serving the call; `None` where nothing does."""
@@ -37,27 +38,77 @@ class RouteDecision(BaseModel):
     provider: str
     """The `gen_ai.provider.name` value."""
     candidates: tuple[Candidate, ...]
+    """The chosen one first, then the others that fit, the cheapest first, then those that do not."""
     reason_codes: tuple[str, ...]
-    """Short constants, the decisive one first."""
+    """Short constants, the decisive one first; `explain()` has them in words."""
     policy: str
-    """What made the choice: `explicit` when the caller did."""
+    """What made the choice: `explicit` when the caller did, `capability`, `tier`, `auto`, or the name of a policy."""
     score: float | None = None
     """How complex the request was rated, 0 to 1; `None` where nothing was rated."""
+    capability: ModelCapability | None = None
+    """What the model had to be good enough for; `None` where nobody said."""
+    original_model: str | None = None
+    """The model that would have been taken but for a budget that is nearly used up, or could not pay for it."""
+    estimated_saved_usd: Decimal | None = None
+    """What the call is expected to cost less than with `original_model`."""
+    observed_model: str | None = None
+    """What would have been chosen automatically, where that was only to be observed."""
+
+    @property
+    def estimated_cost_usd(self) -> Decimal | None:
+        """What the call is expected to cost with the chosen model; `None` where that was not asked, or is not known."""
+        return self.candidates[0].estimated_cost_usd if self.candidates else None
+
+    def explain(self) -> str:
+        """Return what was chosen and why, in a few lines for people."""
+        cost = "" if self.estimated_cost_usd is None else f", about {_dollars(self.estimated_cost_usd)}"
+        lines = [f"{self.model} ({self.provider}){cost}", *(f"- {explain(code)}" for code in self.reason_codes)]
+        if self.original_model is not None:
+            saved = self.estimated_saved_usd
+            less = "" if saved is None else f", which saves about {_dollars(saved)}"
+            lines.append(f"- Without that budget it would have been {self.original_model}{less}.")
+        fitting = sum(each.fits for each in self.candidates)
+        if len(self.candidates) > 1:
+            lines.append(f"- Of {len(self.candidates)} models that were looked at, {fitting} can serve this request.")
+        return "\n".join(lines)
 
 
-def downgraded(asked: tuple[str, str], taken: tuple[str, str], budget: str) -> RouteDecision:
-    """Return the decision of a budget that had a cheaper model taken; models are (provider, name)."""
-    (asked_provider, asked_model), (provider, model) = asked, taken
-    why_not = f"does not fit into budget {budget!r}"
-    return RouteDecision(
-        model=model,
-        provider=provider,
-        candidates=(
-            Candidate(model=model, provider=provider),
-            Candidate(model=asked_model, provider=asked_provider, fits=False, why_not=why_not),
-        ),
-        reason_codes=(f"{BUDGET_DOWNGRADE}:{budget}", EXPLICIT_MODEL),
-        policy="explicit",
+def _dollars(amount: Decimal) -> str:
+    """Return dollars without zeros that say nothing, and at least the cents."""
+    whole, _, fraction = f"{amount:,.9f}".partition(".")
+    return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def downgraded(decision: RouteDecision, taken: tuple[str, str], budget: str) -> RouteDecision:
+    """Return a decision after which a budget had a cheaper model, (provider, name), taken."""
+    changed = _instead(decision, taken, code=coded(BUDGET_DOWNGRADE, budget), why_not=f"does not fit into {budget!r}")
+    return changed.model_copy(update={"original_model": decision.original_model or decision.model})
+
+
+def fallen_back(decision: RouteDecision, taken: tuple[str, str]) -> RouteDecision:
+    """Return a decision after which another model, (provider, name), was taken as a fallback."""
+    code = coded(FALLBACK, decision.model)
+    return _instead(decision, taken, code=code, why_not="failed, or could not be asked")
+
+
+def _instead(decision: RouteDecision, taken: tuple[str, str], *, code: str, why_not: str) -> RouteDecision:
+    """Return a decision that was overtaken: another model for a reason, and what is said of the first choice."""
+    provider, model = taken
+    known = next((each for each in decision.candidates if (each.provider, each.model) == taken), None)
+    others = (
+        each.model_copy(update={"fits": False, "why_not": why_not})
+        if (each.provider, each.model) == (decision.provider, decision.model)
+        else each
+        for each in decision.candidates
+        if each is not known
+    )
+    return decision.model_copy(
+        update={
+            "model": model,
+            "provider": provider,
+            "candidates": (known or Candidate(model=model, provider=provider), *others),
+            "reason_codes": (code, *decision.reason_codes),
+        }
     )
 
 
@@ -69,5 +120,5 @@ def explicit(model: str, provider: str) -> RouteDecision:
         provider=provider,
         candidates=(Candidate(model=model, provider=provider),),
         reason_codes=(EXPLICIT_MODEL,),
-        policy="explicit",
+        policy=EXPLICIT,
     )

@@ -135,6 +135,17 @@ ALERT_LIMIT_USD = "llm_otel.alert.limit_usd"
 ERROR_BUDGET_EXCEEDED = "budget_exceeded"
 """`error.type` of a call that a budget refused."""
 
+# --- our own span attributes: the choice of a model -------------------------------------------------------------------
+ROUTE_POLICY = "llm_otel.route.policy"
+ROUTE_REASON_CODES = "llm_otel.route.reason_codes"
+ROUTE_SCORE = "llm_otel.route.score"
+ROUTE_CAPABILITY = "llm_otel.route.capability"
+ROUTE_ORIGINAL_MODEL = "llm_otel.route.original_model"
+ROUTE_OBSERVED_MODEL = "llm_otel.route.observed_model"
+ROUTE_CANDIDATES = "llm_otel.route.candidates"
+ROUTE_ESTIMATED_COST_USD = "llm_otel.route.estimated_cost_usd"
+ROUTE_ESTIMATED_SAVED_USD = "llm_otel.route.estimated_saved_usd"
+
 # --- headers that providers answer with -------------------------------------------------------------------------------
 HEADER_RETRY_AFTER = "retry-after"
 HEADER_RETRY_AFTER_MS = "retry-after-ms"

@@ -15,6 +15,7 @@ LABEL_BUDGET = "budget"
 LABEL_SCOPE = "scope"
 LABEL_STATE = "state"
 _BUDGET_LABELS = (LABEL_BUDGET, LABEL_SCOPE)
+_MODEL_LABELS = (LABEL_PROVIDER, LABEL_MODEL)
 LABEL_RECORDER = "recorder"
 LABEL_VERSION = "version"
 LABEL_LITELLM_VERSION = "litellm_version"
@@ -250,6 +251,31 @@ LEDGER_UP = MetricSpec(
     is_per_model=False,
 )
 
+CIRCUIT_OPEN = MetricSpec(
+    "llm_otel_circuit_open",
+    "llm_otel.circuit.open",
+    "",
+    "Whether calls of a model are refused because too many failed, or only a probe may go: 1 or 0.",
+    _MODEL_LABELS,
+    is_per_model=False,
+)
+CIRCUIT_OPENED = MetricSpec(
+    "llm_otel_circuit_opened_total",
+    "llm_otel.circuit.opened",
+    "{opening}",
+    "Times that a circuit opened: because too many calls failed, or because its probe did.",
+    _MODEL_LABELS,
+    is_per_model=False,
+)
+CIRCUIT_REFUSALS = MetricSpec(
+    "llm_otel_circuit_refusals_total",
+    "llm_otel.circuit.refusals",
+    "{attempt}",
+    "Attempts that were not made because the circuit of the model was open.",
+    _MODEL_LABELS,
+    is_per_model=False,
+)
+
 PER_MODEL_METRICS = (
     REQUESTS,
     ATTEMPTS,
@@ -267,7 +293,9 @@ PER_MODEL_METRICS = (
 BUDGET_GAUGES = (BUDGET_LIMIT, BUDGET_SPENT, BUDGET_HELD, BUDGET_RESET_TIMESTAMP, BUDGET_WINDOW, BUDGET_SCOPES)
 """Read from the ledger at each scrape, and the same from every process that shares it."""
 BUDGET_COUNTERS = (BUDGET_SPEND, BUDGET_DENIALS, BUDGET_DOWNGRADES)
-METRICS = (*PER_MODEL_METRICS, INTERNAL_ERRORS, BUILD_INFO, PRICE_AGE, LEDGER_UP, *BUDGET_GAUGES, *BUDGET_COUNTERS)
+CIRCUIT_METRICS = (CIRCUIT_OPEN, CIRCUIT_OPENED, CIRCUIT_REFUSALS)
+_OF_THE_PROCESS = (INTERNAL_ERRORS, BUILD_INFO, PRICE_AGE, LEDGER_UP)
+METRICS = (*PER_MODEL_METRICS, *CIRCUIT_METRICS, *_OF_THE_PROCESS, *BUDGET_GAUGES, *BUDGET_COUNTERS)
 
 SAVED_BY_PROMPT_CACHE = "prompt_cache"
 SAVED_BY_RESPONSE_CACHE = "response_cache"

@@ -1,4 +1,4 @@
-"""From a ledger's address to its store."""
+"""From addresses to what is kept there: a ledger's store, a shelf of the response cache."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from llm_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from llm_otel.budgets.ledger import Store
+    from llm_otel.caching.shelf import Shelf
 
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
@@ -42,6 +43,22 @@ def open_store(url: str, *, clock_ms: Callable[[], int]) -> Store:
 
         return RedisStore(url)
     raise ConfigurationError("ledger", _shown(url), _ALLOWED)
+
+
+def open_shelf(url: str) -> Shelf | None:
+    """Return the shelf at the address of a response cache; `None` for one that this process has for itself.
+
+    Raises:
+        ConfigurationError: The address cannot be used, or what it needs is not installed.
+    """
+    if url == MEMORY:
+        return None
+    if url.startswith(_REDIS):
+        from llm_otel.stores.redis import RedisShelf
+
+        return RedisShelf(url)
+    allowed = "'memory://' (this process), or 'redis://host:6379/0' or 'rediss://...' (a fleet)"
+    raise ConfigurationError("response_cache", _shown(url), allowed)
 
 
 def _shown(url: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llm_otel.budgets.budget import Budget
+from llm_otel.budgets.ceiling import Ceiling
 from llm_otel.budgets.denial import OUTAGE_S, Denial, DenialKind, judge, refusing
 from llm_otel.budgets.ledger import Balance
 from llm_otel.budgets.matching import BudgetSet, Matched
@@ -148,6 +149,13 @@ LESS = "raise the limit, or lower max_tokens"
 RAISE = "lower max_tokens, or raise the limit"
 WAIT = "for calls in flight; try again when they have settled, or set on_exceeded='wait'"
 PRICE_IT = "register_model(...) prices it, on_unknown_price='allow' passes"
+PRICE_IT_OR_ELSE = "register_model(...) prices it, without max_cost_usd it passes"
+UNBOUNDED = (
+    "nothing bounds what its input may cost (images, audio, files or text kept elsewhere, and a model whose context "
+    "window is not known)"
+)
+CALL = "Budget 'max_cost_usd' (this call)"
+CHEAPER = "take a cheaper model, lower max_tokens, or raise max_cost_usd"
 OUTAGE = "on_store_error='allow' lets calls pass meanwhile"
 
 
@@ -183,6 +191,33 @@ OUTAGE = "on_store_error='allow' lets calls pass meanwhile"
 )
 def test_the_error_says_what_was_refused_the_numbers_and_what_to_do(refused: Denial, text: str) -> None:
     """To the letter: people search for it."""
+    assert text == str(refused.error())
+
+
+@pytest.mark.parametrize(
+    ("refused", "text"),
+    [
+        (
+            Ceiling(nano("0.02")).denial(nano("0.0400975"), is_unbounded=False, now_s=NOW_S),
+            f"{CALL} refused a call of up to 0.0400975 USD: the limit is 0.02 USD; {CHEAPER}",
+        ),
+        (
+            Ceiling(nano("0.02"), nano("0.0150")).denial(nano("0.01"), is_unbounded=False, now_s=NOW_S),
+            f"{CALL} refused a call of up to 0.01 USD: 0.015 of 0.02 USD are spent by earlier attempts; {CHEAPER}",
+        ),
+        (
+            Ceiling(nano("0.02")).denial(None, is_unbounded=False, now_s=NOW_S),
+            f"{CALL} refused a call: the price of its model is not known; {PRICE_IT_OR_ELSE}",
+        ),
+        (
+            Ceiling(nano("0.02")).denial(None, is_unbounded=True, now_s=NOW_S),
+            f"{CALL} refused a call: {UNBOUNDED}; without max_cost_usd it passes",
+        ),
+    ],
+    ids=["too_large", "after_others", "unknown_price", "unbounded"],
+)
+def test_a_refusal_by_the_calls_own_limit_names_its_field(refused: Denial, text: str) -> None:
+    """There is no budget to look for."""
     assert text == str(refused.error())
 
 

@@ -22,7 +22,7 @@ def test_help_names_every_command(run):
     page = run("--help").stdout
     commands = [line.split()[0] for line in page.partition("Commands:")[2].splitlines() if line]
 
-    assert ["demo", "budgets", "exporter", "check", "models", "price", "dashboards", "rules"] == commands
+    assert ["demo", "budgets", "exporter", "check", "models", "price", "route", "dashboards", "rules"] == commands
 
 
 def test_help_and_version_load_nothing_heavy():

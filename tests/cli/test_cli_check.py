@@ -21,6 +21,7 @@ from llm_otel.cli.checks.packages import look_at_litellm, look_at_prices
 from llm_otel.enforcement.journal import Journal
 from llm_otel.telemetry.trial import SPAN_NAME
 from tests.integration.otlp_receiver import Receiver
+from tests.stores.redis_server import answering
 
 DAY_S = 86_400
 NOBODY = "redis://127.0.0.1:1/0"
@@ -160,6 +161,36 @@ def test_a_ledger_that_nobody_answers_for_fails(found):
     assert State.FAILED == finding["state"]
     assert "hush" not in finding["said"]
     assert "hard budgets deny" in finding["to_do"]
+
+
+def test_a_response_cache_that_nobody_answers_for_is_a_warning(found, ledger, monkeypatch):
+    """Calls go on without it. No password is shown."""
+    monkeypatch.setenv("LLM_OTEL_RESPONSE_CACHE", NOBODY.replace("//", "//:hush@"))
+
+    finding = found("--ledger", ledger)["cache"]
+
+    assert State.WARNING == finding["state"]
+    assert "hush" not in finding["said"]
+    assert "in its own memory" in finding["to_do"]
+
+
+def test_a_response_cache_that_answers_is_said_so(found, ledger, monkeypatch):
+    """One in the process's own memory needs no look."""
+    assert "cache" not in found("--ledger", ledger)
+    with answering(b"$-1\r\n") as port:
+        address = f"redis://127.0.0.1:{port}/0"
+        monkeypatch.setenv("LLM_OTEL_RESPONSE_CACHE", address)
+        finding = found("--ledger", ledger)["cache"]
+
+    assert State.OK == finding["state"]
+    assert finding["said"].startswith(f"{address} answered in ")
+
+
+def test_a_response_cache_at_no_address_fails(found, ledger, monkeypatch):
+    """A service with it does not start."""
+    monkeypatch.setenv("LLM_OTEL_RESPONSE_CACHE", "sqlite:///answers.db")
+
+    assert State.FAILED == found("--ledger", ledger, exit_code=1)["cache"]["state"]
 
 
 def test_an_address_that_is_none_fails(found):

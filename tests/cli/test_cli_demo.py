@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.wire
 
-CALLS = 45
+CALLS = 60
 
 
 def free_port() -> int:

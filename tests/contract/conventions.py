@@ -87,6 +87,8 @@ FAILED = frozenset({"error", "denied", "cancelled"})
 OUTCOMES = ANSWERED | FAILED | {"abandoned"}
 DENIAL_KINDS = frozenset({"exhausted", "in_flight", "too_large", "unknown_price", "store_unavailable"})
 
+CAPABILITIES = frozenset({"simple", "moderate", "complex", "coding", "research"})
+
 WELL_KNOWN_PROVIDERS = frozenset(
     [
         "openai",
@@ -174,6 +176,11 @@ def _has_begun_to_answer(attributes: Attributes) -> bool:
     return _is_answered(attributes) or "gen_ai.response.time_to_first_chunk" in attributes
 
 
+def _is_asked_and_answers(attributes: Attributes) -> bool:
+    """Whether a request was sent, and content came: an answer from our own cache uses no tokens."""
+    return _has_begun_to_answer(attributes) and attributes.get("llm_otel.attempt.count") != 0
+
+
 _is_answered = _outcome_in(ANSWERED)
 _is_answered_stream: Where = lambda attributes: _is_answered(attributes) and "gen_ai.request.stream" in attributes
 _is_answered_with_numbers: Where = lambda attributes: (
@@ -235,8 +242,8 @@ _RESPONSE = {
     "gen_ai.response.finish_reasons": Attribute("string[]", Level.RECOMMENDED, _has_begun_to_answer),
     "gen_ai.response.time_to_first_chunk": _double(Level.OPTIONAL, least=0),
     "openai.response.service_tier": _text(Level.OPTIONAL),
-    "gen_ai.usage.input_tokens": _count(Level.RECOMMENDED, _has_begun_to_answer),
-    "gen_ai.usage.output_tokens": _count(Level.RECOMMENDED, _has_begun_to_answer),
+    "gen_ai.usage.input_tokens": _count(Level.RECOMMENDED, _is_asked_and_answers),
+    "gen_ai.usage.output_tokens": _count(Level.RECOMMENDED, _is_asked_and_answers),
     "gen_ai.usage.cache_read.input_tokens": _count(Level.OPTIONAL),
     "gen_ai.usage.cache_write.input_tokens": _count(Level.OPTIONAL),
     "gen_ai.usage.reasoning.output_tokens": _count(Level.OPTIONAL),
@@ -276,6 +283,17 @@ _OWN_ON_INFERENCE = {
     "llm_otel.budget.denial_kind": _text(Level.CONDITIONAL, _is_denied, is_exact=True, values=DENIAL_KINDS),
     "llm_otel.budget.downgraded_for": _text(Level.OPTIONAL),
     "llm_otel.budget.downgraded_to": _text(Level.CONDITIONAL, _has("llm_otel.budget.downgraded_for"), is_exact=True),
+    "llm_otel.route.policy": _text(Level.CONDITIONAL, _has("llm_otel.route.reason_codes"), is_exact=True),
+    "llm_otel.route.reason_codes": Attribute("string[]", Level.OPTIONAL),
+    "llm_otel.route.candidates": Attribute(
+        "string[]", Level.CONDITIONAL, _has("llm_otel.route.reason_codes"), is_exact=True
+    ),
+    "llm_otel.route.score": _double(Level.OPTIONAL, least=0),
+    "llm_otel.route.capability": _text(Level.OPTIONAL, values=CAPABILITIES),
+    "llm_otel.route.original_model": _text(Level.OPTIONAL),
+    "llm_otel.route.observed_model": _text(Level.OPTIONAL),
+    "llm_otel.route.estimated_cost_usd": _double(Level.OPTIONAL, least=0),
+    "llm_otel.route.estimated_saved_usd": _double(Level.OPTIONAL, least=0),
     "llm_otel.estimate.exceeded": _FLAG,
     "llm_otel.max_tokens.defaulted": _FLAG,
     "llm_otel.max_tokens.clipped": _FLAG,
@@ -503,6 +521,13 @@ METRICS: Mapping[str, MetricConvention] = {
     "llm_otel_time_to_first_chunk_seconds": MetricConvention("histogram", "s"),
     "llm_otel_request_cost_usd": MetricConvention("histogram", "{USD}"),
     "llm_otel_requests_in_flight": MetricConvention("gauge", "{request}"),
+    "llm_otel_circuit_open": MetricConvention("gauge", "", ("provider", "model"), is_per_model=False),
+    "llm_otel_circuit_opened_total": MetricConvention(
+        "counter", "{opening}", ("provider", "model"), is_per_model=False
+    ),
+    "llm_otel_circuit_refusals_total": MetricConvention(
+        "counter", "{attempt}", ("provider", "model"), is_per_model=False
+    ),
     "llm_otel_internal_errors_total": MetricConvention("counter", "{error}", ("recorder",), is_per_model=False),
     "llm_otel_build_info": MetricConvention("gauge", "", ("version", "litellm_version"), is_per_model=False),
     "llm_otel_price_age_seconds": MetricConvention("gauge", "s", is_per_model=False),

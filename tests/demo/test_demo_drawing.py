@@ -15,7 +15,19 @@ from llm_otel.budgets.reports import State
 from llm_otel.cli.app import app
 from llm_otel.demo.drawing import draw
 from llm_otel.demo.program import Options
-from llm_otel.demo.report import Account, Alert, Books, Budgets, Latency, Reliability, Report, Spend, TracedStep
+from llm_otel.demo.report import (
+    Account,
+    Alert,
+    Books,
+    Budgets,
+    Circuit,
+    Latency,
+    Reliability,
+    Report,
+    Routing,
+    Spend,
+    TracedStep,
+)
 from llm_otel.drawing.budgets import BudgetStandings, Standing
 
 SPEND = Spend(name="all calls", calls=4, tokens=1_234, cost_nano=5_000_000)
@@ -61,6 +73,7 @@ REPORT = Report(
         unpriced_models=(),
         internal_errors=0,
     ),
+    routing=Routing(chosen={}, explained=None, fallbacks={}, circuits=(), cached=0, saved_nano=0),
     budgets=None,
     trace=replace(STEP, name="invoke_workflow answer", start_s=0.0, duration_s=1.0, cost_nano=3, steps=(STEP,)),
     books=BOOKS,
@@ -84,6 +97,17 @@ BUDGETS = Budgets(
     refusal="Budget 'labs' refused a call",
     downgraded=2,
     saved_nano=1_500_000,
+)
+ROUTING = Routing(
+    chosen={"gpt-5-nano": 9, "o4-mini": 2},
+    explained="o4-mini. No other model fits.",
+    fallbacks={"gemini-2.5-flash-lite": 10},
+    circuits=(
+        Circuit(model="gpt-4.1-mini", opened=1, not_sent=5, is_closed=True),
+        Circuit(model="gpt-5", opened=2, not_sent=1, is_closed=False),
+    ),
+    cached=25,
+    saved_nano=12_300_000,
 )
 WRONG = replace(BOOKS, billed=Account(tokens=1_234, cost_nano=4_999_999))
 
@@ -113,6 +137,19 @@ def test_an_unknown_price_is_not_drawn_as_nothing():
     """It would read as free."""
     assert "house-7b 4 1,234 no price – 0%" == row(REPORT, "house-7b")
     assert "└─ chat gpt-4o-mini 0.50 s 600 –" == row(REPORT, "└─ chat")
+
+
+def test_what_the_router_did_is_a_line_for_each_thing():
+    """Choices, fallbacks, circuits, the response cache; nothing where it did nothing."""
+    routed = replace(REPORT, routing=ROUTING)
+
+    assert "chosen by the router 9 × gpt-5-nano, 2 × o4-mini" == row(routed, "chosen")
+    assert "why, for example o4-mini. No other model fits." == row(routed, "why")
+    assert "answered by a fallback 10 calls, by gemini-2.5-flash-lite" == row(routed, "answered")
+    assert "circuit opened gpt-4.1-mini: 5 requests not sent; closed again" == row(routed, "circuit")
+    assert "gpt-5, 2 times: 1 request not sent; open still" in page(routed)
+    assert "from the response cache 25 calls, $0.0123 saved" == row(routed, "from the")
+    assert "the router" not in page(REPORT)
 
 
 def test_what_was_not_measured_is_not_drawn_as_zero():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
-from llm_otel.demo import scenario
+from llm_otel.demo import prompts, scenario, services
 from llm_otel.demo.drawing import draw
 from llm_otel.demo.report import Report, Spend, TracedStep
 from llm_otel.demo.simulator import Fail, Simulator
@@ -87,13 +88,16 @@ def test_every_call_of_the_plan_is_counted_in_every_split(report):
 
 
 def test_all_that_is_promised_is_in_it(report):
-    """Five teams, six features, four providers; nothing that the page describes is missing from a short run."""
+    """Five teams, seven features, four providers; nothing that the page describes is missing from a short run."""
     assert {"search", "support", "growth", "research", "labs"} == {team.name for team in report.teams}
-    assert {"answer", "classify", "summarise", "draft", "code-review", "naming"} == {f.name for f in report.features}
+    features = {"answer", "classify", "summarise", "draft", "code-review", "naming", "translate"}
+    assert features == {feature.name for feature in report.features}
     assert {"openai", "anthropic", "gcp.gemini", "ollama"} == {p.name for p in report.providers}
     facts = report.reliability
-    denied = sum(report.budgets.refused.values())
-    assert {"success": CALLS - 3 - denied, "error": 2, "denied": denied, "abandoned": 1} == facts.outcomes
+    denied, cached = sum(report.budgets.refused.values()), report.routing.cached
+    succeeded = CALLS - 3 - denied - cached
+    ends = {"success": succeeded, "error": 2, "denied": denied, "abandoned": 1, "cached": cached}
+    assert ends == facts.outcomes
     assert 2 == report.total.unpriced_calls
     assert min(facts.saved_nano, facts.cache_read_tokens, facts.reasoning_tokens) > 0
     assert 0 == facts.internal_errors
@@ -137,13 +141,43 @@ def test_budgets_of_the_user_are_none_of_the_demos(run_demo, monkeypatch, tmp_pa
 def test_every_scripted_failure_is_seen(report):
     """What the provider refused is counted by its status, and what was tried again as a retry."""
     facts = report.reliability
-    by_status = {f"HTTP {status}": 0 for status in sorted({fail.status for fail in FAILS})}
-    for fail in FAILS:
-        by_status[f"HTTP {fail.status}"] += 1
+    by_status = Counter(f"HTTP {fail.status}" for fail in FAILS)
+    outage = f"HTTP {scenario.OUTAGE.status}"
 
-    assert by_status == {cause: count for cause, count in facts.errors.items() if cause.startswith("HTTP")}
+    assert by_status == {cause: n for cause, n in facts.errors.items() if cause.startswith("HTTP") and cause != outage}
     assert len(FAILS) - 1 == facts.retries, "of three faults in a row the last is not tried again"
     assert sum(any(isinstance(m.behaviour, Fail) for m in e.mishaps) for e in PLAN.whole) - 1 == facts.recovered
+
+
+def test_an_outage_is_seen_by_nobody_who_asks(report):
+    """A fallback answers each call of the morning; a circuit keeps requests from being sent, and closes by itself."""
+    routing = report.routing
+    (circuit,) = routing.circuits
+    tried = report.reliability.errors[f"HTTP {scenario.OUTAGE.status}"]
+
+    assert {"gemini-2.5-flash-lite": prompts.MORNING_NOTICES} == routing.fallbacks
+    assert services.TRANSLATOR == circuit.model
+    assert prompts.MORNING_NOTICES == tried + circuit.not_sent
+    assert circuit.not_sent > 0
+    assert circuit.is_closed
+
+
+def test_what_is_asked_again_is_answered_for_nothing(report):
+    """One request for each question of the help page, however many ask it at once."""
+    asked = [errand.text for errand in PLAN.whole if errand.line is scenario.HELP]
+
+    assert len(asked) - len(set(asked)) == report.routing.cached > 0
+    assert report.routing.saved_nano > 0
+
+
+def test_the_router_chooses_by_what_is_asked(report):
+    """Thanks need less than a comparison; one choice is put into words."""
+    routing = report.routing
+    asked = [errand for errand in PLAN.whole if errand.line is scenario.OPINION]
+
+    assert len(asked) == sum(routing.chosen.values())
+    assert routing.explained.partition(". ")[0] in routing.chosen
+    assert "the request was rated to need" in routing.explained
 
 
 def test_the_trace_is_the_one_that_shows_most(report):
@@ -165,6 +199,7 @@ def test_the_same_seed_spends_the_same(report, run_demo):
     assert report.total == again.total
     assert report.teams == again.teams
     assert report.books == again.books
+    assert report.routing == again.routing
     assert report.budgets.refused == again.budgets.refused
     assert report.budgets.refusal == again.budgets.refusal
 
@@ -206,7 +241,9 @@ def test_a_real_provider_gets_all_the_calls_and_no_more(run_demo, provider):
     """One model, a cap on every answer, no warm-up, no proof that only the simulator can give."""
     report = run_demo(calls=12, seed=SEED, target=TARGET)
 
-    assert [12] * 3 == [len(provider.requests), provider.bill.total.requests, report.total.calls]
+    sent = 12 - report.routing.cached
+    assert 12 == report.total.calls
+    assert [sent] * 2 == [len(provider.requests), provider.bill.total.requests]
     assert {"gpt-4.1-nano"} == {request.model for request in provider.requests}
     assert {MAX_OUTPUT_TOKENS} == {request.body["max_tokens"] for request in provider.requests}
     assert report.books.are_right

@@ -5,7 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from llm_otel.budgets.ledger import Decision, Hold, RowQuery, RowState, Settled, Settlement, StoreUnavailableError
+from llm_otel.budgets.ledger import (
+    Balance,
+    Decision,
+    Hold,
+    Line,
+    RowQuery,
+    RowState,
+    Settled,
+    Settlement,
+    StoreUnavailableError,
+)
 from llm_otel.stores.memory import MemoryStore
 from tests.stores.lines import START_MS
 
@@ -38,16 +48,21 @@ class HandClock:
         self.sleep(seconds)
 
 
+LOOK = "look"
+"""Stands for the id where `FakeStore` is asked for balances, which have none."""
+
+
 class FakeStore:
     """A ledger in memory that may be out, slow or broken.
 
     Attributes:
         is_out: It answers nothing.
-        errors: What to raise instead, by the id of a hold or settle; each until it is taken away.
+        errors: What to raise instead, by the id of a hold or settle, or `LOOK`; each until it is taken away.
         late_errors: The same, but raised once all is done, and once only.
         go_on: Settles wait for it; set at first.
         reserved, settled: The ids of what it was asked, in order; `settled` only where it took them.
         asked_to_settle: The ids of all settles it was asked.
+        looked_at: The lines whose balances were asked for, each time.
     """
 
     name = "fake://"
@@ -66,6 +81,7 @@ class FakeStore:
         self.settled: list[str] = []
         self.asked_to_settle: list[str] = []
         self.extended: list[tuple[str, int]] = []
+        self.looked_at: list[tuple[Line, ...]] = []
 
     def now_ms(self) -> int:
         return self.inner.now_ms()
@@ -101,6 +117,14 @@ class FakeStore:
 
     def snapshot(self, queries: Sequence[RowQuery]) -> list[RowState]:
         return self.inner.snapshot(queries)
+
+    def balances(self, lines: Sequence[Line]) -> list[Balance]:
+        self.looked_at.append(tuple(lines))
+        self._fail(LOOK)
+        return self.inner.balances(lines)
+
+    async def abalances(self, lines: Sequence[Line]) -> list[Balance]:
+        return self.balances(lines)
 
     def close(self) -> None:
         self.inner.close()

@@ -25,8 +25,9 @@ from llm_otel.budgets.matching import BudgetSet
 from llm_otel.enforcement.admission import MAX_CLIPS, MAX_MOVES, DeniedError, Desk, Patience, Seeker
 from llm_otel.enforcement.gate import Gate
 from llm_otel.enforcement.offers import Appraiser, Asked
-from llm_otel.enforcement.steps import Count, Pause, Reserve
+from llm_otel.enforcement.steps import Reserve
 from llm_otel.pricing.book import PriceBook
+from llm_otel.steps import Count, Pause
 from llm_otel.stores.memory import MemoryStore
 from tests.enforcement.fakes import FakeStore, HandClock
 from tests.stores.lines import DAY_S, START_MS
@@ -408,6 +409,18 @@ def test_an_unknown_price_may_be_estimated():
 
     assert admission.hold.amount > AMOUNT
     assert (admission.hold.amount, 5) == (admission.actual(None), admission.actual(5))
+
+
+def test_an_estimate_that_is_counted_closer_stays_one():
+    """It is priced as before: what is not known must not pass for free where money is short."""
+    dearest = Bench(budget(on_unknown_price="estimate")).seek(UNHEARD).hold.amount
+    bench = Bench(budget(dearest - 1, on_unknown_price="estimate"))
+    bench.tokens = 10
+
+    admission = bench.seek(UNHEARD)
+
+    assert ["reserve", "count", "reserve"] == bench.way
+    assert 0 < admission.hold.amount < dearest
 
 
 @pytest.mark.parametrize("policy", [{"on_unknown_price": "allow"}, {"kind": "soft"}], ids=str)

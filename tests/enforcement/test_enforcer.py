@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
+from llm_otel import steps
 from llm_otel.budgets.budget import Budget
-from llm_otel.budgets.matching import NOTHING, BudgetSet
-from llm_otel.enforcement import steps
+from llm_otel.budgets.matching import NOTHING
 from llm_otel.enforcement.admission import Admission, DeniedError, Patience
-from llm_otel.enforcement.enforcer import Enforcer, Means
-from llm_otel.enforcement.ids import HoldIds
-from llm_otel.enforcement.journal import Journal
 from llm_otel.enforcement.offers import Asked
 from llm_otel.errors import UnknownProviderError
-from llm_otel.pricing.book import PriceBook
-from llm_otel.recording import Guard
-from tests.enforcement.fakes import FakeStore, HandClock
+from tests.enforcement.enforcers import AT, Made
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 1000}
 
 
 def sought(budget: Budget, errors: list[Exception]) -> Admission:
     """Seek leave for a call to gpt-4o; what goes wrong on the way is put into `errors`."""
-    clock = HandClock()
-    enforcer = Enforcer(
-        Means(
-            budgets=lambda: BudgetSet([budget]),
-            store=FakeStore(clock, is_instant=True),
-            journal=Journal("fake://"),
-            prices=PriceBook(),
-            clock=clock,
-            guard=Guard(lambda where, error: errors.append(error)),
-            new_id=HoldIds(),
-            chance=lambda: 0.5,
-            count=lambda asked: None,
-        )
-    )
-    asked = Asked("openai", "gpt-4o", HELLO, None, datetime(2026, 11, 22, tzinfo=UTC))
+    made = Made(budget)
+    made.errors = errors
+    asked = Asked("openai", "gpt-4o", HELLO, None, AT)
     patience = Patience(left_s=None, lease_ms=60_000, may_change_model=True)
-    return steps.run(enforcer.seek(asked, {}, NOTHING, patience, lambda crossings: None))
+    return steps.run(made.enforcer.seek(asked, {}, NOTHING, patience, lambda crossings: None))
 
 
 def downgrading(*names: str) -> Budget:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from llm_otel.budgets.denial import OUTAGE_S
-from llm_otel.budgets.ledger import Ended, Granted, Hold, Settlement, StoreUnavailableError
+from llm_otel.budgets.ledger import Balance, Ended, Granted, Hold, Settlement, StoreUnavailableError
 from llm_otel.enforcement.gate import UNREACHABLE, Gate
 from tests.enforcement.fakes import FakeStore, HandClock
 from tests.stores.lines import line, standing
@@ -39,6 +39,10 @@ class Bench:
         if self._is_async:
             return asyncio.run(self.gate.areserve(hold))
         return self.gate.reserve(hold)
+
+    def look(self):
+        """Ask how a line stands."""
+        return asyncio.run(self.gate.abalances([LINE])) if self._is_async else self.gate.balances([LINE])
 
     @property
     def given_back(self) -> list[str]:
@@ -194,6 +198,29 @@ async def test_a_cancel_releases_what_may_be_held(is_held):
         assert Ended() == bench.store.reserve(Hold("a", 10, 1, 60_000, (LINE,)))
     assert (0, 0) == standing(bench.store, LINE)
     assert not bench.gate.is_shut
+
+
+# --- looks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_look_that_finds_the_ledger_out_spares_the_hold_after_it(bench):
+    """One of the two waits; nothing is released for a look."""
+    bench.store.is_out = True
+
+    assert [UNREACHABLE, UNREACHABLE] == [bench.look(), bench.reserve("a")]
+    assert ([], []) == (bench.store.reserved, bench.released)
+
+
+def test_a_look_may_find_out_that_the_ledger_is_back(bench):
+    """As a hold may."""
+    bench.store.is_out = True
+    bench.reserve("a")
+    bench.store.is_out = False
+    assert UNREACHABLE == bench.look()
+    bench.clock.passed_s += OUTAGE_S
+
+    assert [Balance(0, 0)] == bench.look()
+    assert Granted() == bench.reserve("b")
 
 
 # --- bugs -------------------------------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_otel.budgets.estimate import Extent
-from llm_otel.budgets.shapes import RESPONSES
+from llm_otel.budgets.shapes import EMBEDDINGS, RESPONSES
 from llm_otel.enforcement.offers import Appraiser, Asked, Offer, same_or_better
 from llm_otel.models.entry import ModelCapability, ModelEntry, PricePeriod, TokenPrices
+from llm_otel.models.limits import limits_of
 from llm_otel.models.registry import default_registry
 from llm_otel.pricing.book import PriceBook
 from llm_otel.usage import Usage
@@ -268,7 +269,7 @@ def test_a_closer_bound_of_the_input_lowers_the_amount(name: tuple[str, str], co
 
 def test_a_count_bounds_what_nothing_else_did() -> None:
     """Then the amount is known."""
-    unbounded = Offer(asked(), Extent(None, 100), None, 0)
+    unbounded = Offer(asked=asked(), extent=Extent(None, 100), amount=None, floor=0)
     assert APPRAISER.with_input(unbounded, 1_000).amount == amount(
         replace(
             unbounded,
@@ -394,3 +395,55 @@ def test_a_service_tier_is_priced_as_asked() -> None:
     """What is dearer for priority is held for at that price."""
     standard = asked(max_tokens=1_000)
     assert amount(offer(replace(standard, service_tier="priority"))) > amount(offer(standard))
+
+
+# --- many models for one request --------------------------------------------------------------------------------------
+
+
+@given(name=models, content=st.text(), max_tokens=limits, is_bound=st.booleans(), base=st.none() | st.just("gpt-4.1"))
+def test_many_offers_are_those_of_each_model(
+    name: tuple[str, str], content: str, max_tokens: int | None, *, is_bound: bool, base: str | None
+) -> None:
+    """To the last field, in their order; what the request's own model is a deployment of holds for that one alone."""
+    request = replace(asked(*name, content=content, max_tokens=max_tokens), base_model=base)
+
+    made = list(APPRAISER.offers(request, CATALOG, is_bound=is_bound))
+
+    each = [replace(request, provider=p, model=m, base_model=base if (p, m) == name else None) for p, m in CATALOG]
+    assert [APPRAISER.offer(one, is_bound=is_bound) for one in each] == made
+
+
+def test_a_request_is_walked_through_once_for_all_models() -> None:
+    """However many there are: a long conversation takes a while."""
+    walked = []
+
+    class Messages(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            walked.append(1)
+            return super().__iter__()
+
+    request = replace(asked(), arguments={"messages": Messages([{"role": "user", "content": "Hello!"}])})
+
+    assert len(CATALOG) == len(list(APPRAISER.offers(request, CATALOG)))
+    assert 1 == len(walked)
+
+
+@given(name=models, expected=st.integers(0, 300_000), answers=st.integers(1, 3))
+def test_an_expected_output_takes_the_limits_place(name: tuple[str, str], expected: int, answers: int) -> None:
+    """For each answer, and no more than the model gives; no default is sent then."""
+    request = asked(max_tokens=7, n=answers)
+
+    (made,) = APPRAISER.offers(request, [name], output_tokens=expected)
+
+    most = limits_of(*name).max_output_tokens
+    assert answers * (expected if most is None else min(expected, most)) == made.extent.output_tokens
+    assert (None, False) == (made.max_tokens, made.is_defaulted)
+
+
+def test_embeddings_have_no_output_to_expect() -> None:
+    """They are priced by their input."""
+    request = replace(asked("openai", "text-embedding-3-small"), arguments={"input": "Hello!"}, shape=EMBEDDINGS)
+
+    (made,) = APPRAISER.offers(request, [("openai", "text-embedding-3-small")], output_tokens=100)
+
+    assert 0 == made.extent.output_tokens

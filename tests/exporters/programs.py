@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import threading
@@ -129,9 +130,14 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: tuple[str, ...], beside: Path, ready: str, environ: Mapping[str, str] | None = None
+    command: tuple[str, ...],
+    beside: Path,
+    ready: str,
+    environ: Mapping[str, str] | None = None,
+    *,
+    end: signal.Signals = signal.SIGTERM,
 ) -> Iterator[None]:
-    """Run a program until the block ends; it starts when it is ready. Its log lies beside a file."""
+    """Run a program until the block ends and it gets a signal; it starts when ready. Its log lies beside a file."""
     log = beside.with_suffix(".log")
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=beside.parent, env=environ)
@@ -139,7 +145,7 @@ def running(
         awaited(lambda: _is_ready(process, ready, log), f"{command[0]} is ready")
         yield
     finally:
-        process.terminate()
+        process.send_signal(end)
         process.wait(START_S)
 
 

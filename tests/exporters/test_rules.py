@@ -22,6 +22,7 @@ REQUIRED = [
     "LLMBudgetExceeded",
     "LLMBudgetNearLimit",
     "LLMBudgetProjectedOverrun",
+    "LLMCircuitOpen",
     "LLMCostUnpriced",
     "LLMErrorRateHigh",
     "LLMLatencyHigh",

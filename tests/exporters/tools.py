@@ -19,7 +19,7 @@ PATIENCE_S = 100
 
 def built(name: str) -> str:
     """Return a program of the release that the compose file runs; skip where there is none, fail in CI."""
-    return _required(ROOT / ".tools" / name, name, "make tools (needs Go 1.25 or newer)")
+    return _required(ROOT / ".tools" / name, name, "make tools (needs Go 1.26 or newer)")
 
 
 def packaged(name: str) -> str:

@@ -258,6 +258,21 @@ def test_a_call_without_a_team_is_in_the_spend_and_has_a_name(prometheus):
     seen.holds(chosen, "1h", {"{}": 720})
 
 
+def test_answers_from_a_cache_are_a_part_of_what_was_not_refused(prometheus):
+    """Three of four; who has none has 0 of them, and who only was refused has no answer."""
+    requests, row = semconv.REQUESTS.prometheus_name, 'job="s", team="t", feature="f"'
+    grown = {("m", "success"): 1, ("m", "cached"): 3, ("m", "denied"): 4, ("n", "success"): 1, ("n", "cached"): 0}
+    grown |= {("o", "denied"): 1, ("o", "cached"): 0}
+    series = {
+        f'{requests}{{{row}, model="{model}", outcome="{outcome}"}}': f"0+{growth}x240"
+        for (model, outcome), growth in grown.items()
+    }
+    share = filled(column("spend", "Spend by team, feature and model", "Answers from cache"))
+
+    expected = {f'{{team="t", feature="f", model="{model}"}}': part for model, part in (("m", 0.75), ("n", 0))}
+    prometheus(series, interval_s=15).holds(share, "1h", expected)
+
+
 def test_the_month_is_projected_at_the_pace_of_the_last_day(prometheus):
     """Promtool's clock begins with January 1970: a dollar an hour, a day old, ends as 744 dollars."""
     series = {
@@ -431,6 +446,37 @@ def test_a_limit_of_nothing_is_used_up(prometheus):
     seen.holds(filled(column("budgets", STANDINGS, "Runs out in")), AT, {'{budget="none"}': 0})
     seen.holds(filled(column("budgets", STANDINGS, "Used")), AT, {})
     seen.holds(filled(the_query("budgets", "Used up")), AT, {"{}": 1})
+
+
+# --- Reliability ------------------------------------------------------------------------------------------
+
+
+def test_circuits_are_of_processes_and_models_are_counted_once(prometheus):
+    """Two processes leave a model alone, one of them another; a third model is well, and so is one of the same name."""
+    opened, refusals = semconv.CIRCUIT_OPENED.prometheus_name, semconv.CIRCUIT_REFUSALS.prometheus_name
+    series = {}
+    for provider, model, states in (("x", "down", "11"), ("x", "ill", "01"), ("x", "well", "00"), ("y", "down", "00")):
+        for instance, is_open in zip("ab", states, strict=True):
+            labels = f'job="s", instance="{instance}", provider="{provider}", model="{model}"'
+            series[f"{semconv.CIRCUIT_OPEN.prometheus_name}{{{labels}}}"] = f"{is_open}+0x240"
+            series[f"{opened}{{{labels}}}"] = f"0+{is_open}x240"
+            series[f"{refusals}{{{labels}}}"] = f"0+{3 * int(is_open)}x240"
+    seen = prometheus(series, interval_s=15)
+
+    def asked(title: str, **variables: str) -> str:
+        return filled(the_query("reliability", title), **variables)
+
+    seen.holds(asked("Open circuits"), "1h", {"{}": 2})
+    seen.holds(asked("Open circuits", model="ill|well"), "1h", {"{}": 1})
+    seen.holds(asked("Open circuits", provider="y"), "1h", {"{}": 0})
+    seen.holds(asked("Open circuits", service="other"), "1h", {})
+    by_model = {'{provider="x", model="down"}': 2, '{provider="x", model="ill"}': 1}
+    seen.holds(asked("Open circuits, by model"), "1h", by_model)
+    not_made = {'{provider="x", model="down"}': 0.4, '{provider="x", model="ill"}': 0.2}
+    seen.holds(asked("Attempts not made, by model"), "1h", not_made)
+    openings = {'{provider="x", model="ill"}': 240, '{provider="x", model="well"}': 0}
+    column_of = column("reliability", "Providers and models", "Circuit opened")
+    seen.holds(filled(column_of, model="ill|well"), "1h", openings)
 
 
 # --- Telemetry health -------------------------------------------------------------------------------------

@@ -48,7 +48,9 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def arguments_of(config: LLMConfig, *, is_streaming: bool = False) -> dict[str, Any]:
     """Return what LiteLLM is given for one message."""
-    return arguments_for(template_of(config), MESSAGES, is_streaming=is_streaming)
+    template = template_of(config)
+    assert template.ref is not None
+    return arguments_for(template, template.ref, MESSAGES, is_streaming=is_streaming)
 
 
 def request_from(**arguments: Any) -> CallRequest:
@@ -167,10 +169,14 @@ def test_equal_configurations_are_not_mixed_up():
     assert list(range(600)) == seeds
 
 
-def test_a_configuration_without_a_model_is_refused():
-    """Nothing can be told from it."""
-    with pytest.raises(ConfigurationError, match="model=None"):
-        template_of(LLMConfig())
+@pytest.mark.parametrize("model", [None, "auto"])
+def test_a_model_that_is_to_be_chosen_is_left_open(model):
+    """All else can be prepared."""
+    template = template_of(LLMConfig(model=model, max_tokens=5))
+
+    assert template.ref is None
+    assert not template.is_by_name
+    assert ("model" not in template.arguments, 5) == (True, template.arguments["max_tokens"])
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------

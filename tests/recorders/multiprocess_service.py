@@ -22,6 +22,7 @@ from llm_otel.call import Answer, AttemptReason, AttemptRecord, CallRecord, Call
 from llm_otel.pricing.rate import CostBreakdown
 from llm_otel.recorders.prometheus import PrometheusRecorder
 from llm_otel.recorders.registries import serving_registry
+from llm_otel.routing.health import BreakerRules, Health
 from llm_otel.semconv import TokenType
 from llm_otel.usage import Usage
 
@@ -96,6 +97,40 @@ def fork() -> None:
     show()
 
 
+def _call_until(state: str) -> None:
+    """Open a circuit of this process; close it again if that is the state."""
+    model = ("openai", "m")
+    health = Health(BreakerRules(min_calls=1), tell=lambda *event: recorder.noticed(*event))
+    recorder = new_recorder().for_circuits(lambda: health.not_closed(0))
+    for now_s, failed in ((0, True), (30, False))[: 1 if state == "open" else 2]:
+        admitted = health.admits(model, now_s)
+        assert admitted is not None
+        health.noted(admitted, now_s, failed=failed)
+
+
+def _circuits(*states: str) -> None:
+    """Show the circuits of processes: `closed`, `open`, or `dead`, which was open."""
+    for state in states:
+        child = os.fork()
+        if child == 0:
+            _call_until("closed" if state == "closed" else "open")
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        if state == "dead":
+            mark_process_dead(child)
+    show()
+
+
+def open_circuit() -> None:
+    """One of three is open."""
+    _circuits("open", "closed", "dead")
+
+
+def closed_circuits() -> None:
+    """None is, but for a process that is no more."""
+    _circuits("closed", "dead", "closed")
+
+
 def _worker(calls: int, barrier: Barrier) -> None:
     recorder = new_recorder()
     barrier.wait()
@@ -149,7 +184,8 @@ def serve_late() -> None:
 
 
 WAYS: dict[str, Any] = {
-    way.__name__: way for way in (fork, spawn, registries, openmetrics, construct, late, serve_late)
+    way.__name__: way
+    for way in (fork, spawn, registries, openmetrics, open_circuit, closed_circuits, construct, late, serve_late)
 }
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from llm_otel.call import Held, Outcome, Refusal
 from llm_otel.config import Settings, load_settings
 from llm_otel.recorders.backlog import ENOUGH, backlog
 from llm_otel.recorders.prometheus import PrometheusRecorder
+from llm_otel.routing.health import CircuitEvent
 from llm_otel.semconv import TokenType
 from tests.contract import conventions
 from tests.metering import Metering
@@ -72,6 +73,16 @@ def scraped(registry: CollectorRegistry) -> dict[str, dict[Any, float]]:
     }
 
 
+def trip(recorder: PrometheusRecorder) -> None:
+    """Have circuits open: one of a model of its own, two of models that share a label."""
+    open_models = [("openai", "gpt-4o-mini"), ("openai", "o3"), ("openai", "o4")]
+    circuits = recorder.for_circuits(lambda: open_models[:2])
+    for model in open_models:
+        for event in (CircuitEvent.KNOWN, CircuitEvent.OPENED, CircuitEvent.REFUSED):
+            circuits.noticed(model, event)
+    circuits.noticed(("anthropic", "gpt-4o-mini"), CircuitEvent.KNOWN)
+
+
 def calls(facts: Any) -> list[Any]:
     """Return calls of all kinds."""
     cost = facts.cost({TokenType.INPUT: 5, TokenType.CACHE_READ: 10, TokenType.REQUEST: 7}, saved=3)
@@ -101,6 +112,7 @@ def test_a_reader_is_given_what_a_scrape_says(metering, facts):
                 each.opened(record.request)
                 each.closed(record)
         recorder.opened(facts.request())
+        trip(recorder)
         recorder.internal_error("span")
 
     given = ours(metering)
@@ -113,6 +125,7 @@ def test_the_names_are_the_same_on_both_routes(metering, facts):
     """All but the durations, which the conventions' own metrics say."""
     recorder = pushed(price_age_s=lambda: 1.0)
     recorder.for_budgets(lambda: (COMPANY, USER), statuses)
+    trip(recorder)
     for record in calls(facts):
         recorder.opened(record.request)
         recorder.closed(record)
@@ -125,6 +138,7 @@ def test_kinds_units_and_texts(metering, facts):
     """Counters are monotonic, calls in flight add up over processes, everything else is a gauge; all cumulative."""
     recorder = pushed(price_age_s=lambda: 1.0)
     recorder.for_budgets(lambda: (COMPANY, USER), statuses)
+    trip(recorder)
     recorder.opened(facts.request())
     recorder.closed(facts.record())
 

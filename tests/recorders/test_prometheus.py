@@ -20,6 +20,7 @@ from llm_otel import semconv
 from llm_otel.call import AttemptReason, Outcome
 from llm_otel.errors import ConfigurationError
 from llm_otel.recorders.prometheus import PrometheusRecorder
+from llm_otel.routing.health import CircuitEvent
 from llm_otel.semconv import TokenType
 from llm_otel.usage import Usage
 
@@ -108,6 +109,7 @@ class TestExposition:
         """Every metric of the table is there, with its labels and bounds, and no other."""
         recorder = PrometheusRecorder(registry=registry, price_age_s=lambda: 1.0)
         recorder.opened(facts.request(is_streaming=True))
+        recorder.for_circuits(tuple).noticed(("openai", "gpt-4o-mini"), CircuitEvent.KNOWN)
         names: dict[str, tuple[str, set[str]]] = {}
         for family in text_string_to_metric_families(generate_latest(registry).decode()):
             if not family.name.endswith("_created"):

@@ -70,6 +70,20 @@ class TestWorkers:
         assert (9, 45, 4.5, 9, 4.5, 0) == counted(scrape("registries", tmp_path))
 
 
+class TestCircuits:
+    """A circuit is of one process, a scrape of all."""
+
+    @pytest.mark.parametrize(
+        ("way", "expected"), [("open_circuit", (1, 3)), ("closed_circuits", (0, 3))], ids=["open", "closed"]
+    )
+    def test_a_circuit_is_open_if_any_live_process_has_it_open(
+        self, way: str, expected: tuple[float, float], tmp_path: Path
+    ) -> None:
+        """Openings add up, also those of processes that are no more."""
+        sums = scrape(way, tmp_path)
+        assert expected == (sums["llm_otel_circuit_open"], sums["llm_otel_circuit_opened_total"])
+
+
 class TestServing:
     """What stands beside the sums."""
 

@@ -497,6 +497,77 @@ def test_a_snapshot_changes_nothing(ledger):
     assert ((0, 10),) == ledger.standing(COMPANY) == ledger.standing(COMPANY)
 
 
+# --- balances ---------------------------------------------------------------------------------------------
+
+
+def test_balances_are_those_of_each_line_in_their_order(ledger):
+    """Of no other scope, window or budget; nothing stands where nobody was."""
+    growth, yesterday = line("team", scope="growth"), line("team", scope="search", start=DAY_START - DAY_S)
+    ledger.reserve("a", 10, COMPANY, TEAM, SOFT)
+    ledger.reserve("b", 20, COMPANY, growth)
+    ledger.settle("b", 3, COMPANY, growth)
+    ledger.settle("c", 9, yesterday)
+
+    found = ledger.store.balances([TEAM, line("nobody"), COMPANY, growth, yesterday, SOFT, TEAM])
+
+    expected = [(0, 10), (0, 0), (3, 10), (3, 0), (9, 0), (0, 10), (0, 10)]
+    assert [Balance(*each) for each in expected] == found
+    assert [] == ledger.store.balances([])
+
+
+def test_balances_of_a_rolling_window_sum_over_its_rows(ledger):
+    """Over those that are named, as `reserve` does: not over one between them."""
+    for minute in range(4):
+        ledger.settle(f"{minute}", 10**minute, rolling(minute))
+    ledger.settle("between", 5, line("rolling", start=DAY_START + 90))
+
+    assert [Balance(1110, 0), Balance(11, 0)] == ledger.store.balances([rolling(3), rolling(1)])
+
+
+def test_balances_say_what_a_refusal_says(ledger):
+    """One truth: of lines that refuse, of soft ones, and of those whose limit another process sees otherwise."""
+    lines = (COMPANY, TEAM, SOFT, rolling(0))
+    ledger.reserve("a", 30, *lines)
+    ledger.settle("b", 15, *lines)
+    refused = ledger.reserve("c", 6, *lines)
+
+    assert list(refused.balances) == ledger.store.balances(lines)
+    assert list(refused.balances) == ledger.store.balances([line("company", 1), TEAM, SOFT, rolling(0)])
+
+
+def test_balances_change_nothing(ledger):
+    """Not even what is due, and no row is made."""
+    ledger.reserve("a", 10, COMPANY, lease_ms=10)
+    ledger.advance(10)
+
+    assert [Balance(0, 10)] * 2 == ledger.store.balances([COMPANY]) + ledger.store.balances([COMPANY])
+    ledger.store.balances([line("other")])
+    assert [] == ledger.store.snapshot([RowQuery("other", COMPANY.starts)])
+
+
+def test_balances_of_many_lines_are_exact(ledger):
+    """Hundreds of models, each with a window of many rows, and more than Lua counts."""
+    starts = tuple(DAY_START + 60 * minute for minute in range(-60, 1))
+    lines = [line("model", scope=f"m{n}", start=DAY_START, starts=starts, thresholds=()) for n in range(150)]
+    for n, each in enumerate(lines):
+        ledger.settle(f"{n}", 2**53 + n, each)
+        ledger.settle(f"{n} before", 2, line("model", scope=f"m{n}", start=starts[0]))
+
+    assert [Balance(2**53 + n + 2, 0) for n in range(150)] == ledger.store.balances(lines)
+
+
+async def test_abalances_are_balances(ledger):
+    """Side by side."""
+    ledger.reserve("a", 10, COMPANY, TEAM)
+
+    found = await asyncio.gather(*(ledger.store.abalances([each]) for each in (COMPANY, TEAM, SOFT)))
+
+    assert [[Balance(0, 10)], [Balance(0, 10)], [Balance(0, 0)]] == found
+
+
+# --- names and amounts ------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("scope", ["", "é/:{}[]\"'\\ \n", "a:b", "0", "x" * 500])
 def test_names_may_hold_anything(ledger, scope):
     """A scope is what a user wrote into a tag."""
@@ -506,6 +577,7 @@ def test_names_may_hold_anything(ledger, scope):
 
     assert [("bud:get{1}", 5, 7)] == told(ledger.settle(f"id:{scope}", 7, odd, other).crossings)
     assert ((7, 0), (7, 0)) == ledger.standing(odd, other)
+    assert [Balance(7, 0), Balance(7, 0)] == ledger.store.balances([odd, other])
 
 
 def test_large_amounts_are_exact(ledger):
@@ -583,7 +655,7 @@ async def test_areserve_is_reserve(ledger):
     assert ((0, 90),) == ledger.standing(COMPANY)
 
 
-@pytest.mark.parametrize("operation", ["now_ms", "reserve", "settle", "extend", "sweep", "snapshot"])
+@pytest.mark.parametrize("operation", ["now_ms", "reserve", "settle", "extend", "sweep", "snapshot", "balances"])
 def test_a_closed_store_is_unavailable(ledger, operation):
     """Closing is final, and may be repeated."""
     ledger.store.close()
@@ -595,6 +667,7 @@ def test_a_closed_store_is_unavailable(ledger, operation):
         "extend": lambda: ledger.store.extend("a", 1),
         "sweep": lambda: ledger.store.sweep(1),
         "snapshot": lambda: ledger.store.snapshot([RowQuery("company", (0,))]),
+        "balances": lambda: ledger.store.balances([COMPANY]),
     }
 
     with pytest.raises(StoreUnavailableError):
@@ -607,3 +680,5 @@ async def test_a_closed_store_is_unavailable_to_tasks(ledger):
 
     with pytest.raises(StoreUnavailableError):
         await ledger.store.areserve(Hold("a", 1, 0, 1000, (COMPANY,)))
+    with pytest.raises(StoreUnavailableError):
+        await ledger.store.abalances([COMPANY])

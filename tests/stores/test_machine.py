@@ -246,6 +246,15 @@ class LedgerMachine(RuleBasedStateMachine):
             assert min(expected) >= 0
 
     @invariant()
+    def balances_are_the_sums_of_rows(self):
+        """3: Of all lines at once, each over the rows of its window."""
+        if not hasattr(self, "model"):
+            return
+        lines = sorted(self.lines_seen, key=lambda line: (line.budget, line.scope, line.start, line.limit))
+        expected = [Balance(self.model.spent(line), self.model.held(line)) for line in lines]
+        assert expected == self.ledger.store.balances(lines)
+
+    @invariant()
     def the_promise_holds(self):
         """5: spent + held <= the largest limit in force + what was billed beyond its hold."""
         if not hasattr(self, "model"):

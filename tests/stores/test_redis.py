@@ -538,6 +538,8 @@ def test_a_newer_layout_is_refused(server, connect):
         store.reserve(hold("a", forever()))
     with pytest.raises(ConfigurationError, match=r"layout 2"):
         store.snapshot([RowQuery("company", (0,))])
+    with pytest.raises(ConfigurationError, match=r"layout 2"):
+        store.balances([forever()])
     assert ("ledger", server.url) == (caught.value.field, caught.value.value)
     assert [b"{llm_otel}:layout"] == server.admin.keys()
 
@@ -666,6 +668,23 @@ def test_a_snapshot_is_read_in_pages(server, connect, monkeypatch):
     assert (users | teams, 13) == (set(states), len(states))
 
 
+def test_balances_are_read_some_lines_at_a_time(server, connect, monkeypatch):
+    """A line is never cut, however many rows it has; few lines are one exchange."""
+    store, starts = connect(server.url, now_ms=Time()), (START - 2 * DAY_S, START - DAY_S, START)
+    lines = [line("model", f"{n}", starts=starts) for n in range(7)]
+    for n, each in enumerate(lines):
+        store.settle(Settlement(f"{n}", n, (each,)))
+    before = server.admin.info("commandstats")["cmdstat_evalsha"]["calls"]
+    expected = [Balance(n, 0) for n in range(7)]
+
+    assert expected == store.balances(lines)
+    assert before + 1 == server.admin.info("commandstats")["cmdstat_evalsha"]["calls"]
+    for page, at_once in ((1, [1] * 7), (3, [1] * 7), (7, [2, 2, 2, 1]), (20, [6, 1]), (21, [7])):
+        monkeypatch.setattr(protocol, "PAGE", page)
+        assert at_once == [len(some) for some in protocol.by_rows(lines)]
+        assert expected == store.balances(lines)
+
+
 def test_many_holds_are_swept_in_turns(server, connect, monkeypatch):
     """The server is not held up by what a large fleet leaves behind when it dies."""
     monkeypatch.setattr("llm_otel.stores.redis.store.SWEEP_AT_ONCE", 3)
@@ -717,6 +736,7 @@ def test_a_cluster_is_served(connect):
         assert [Granted()] * 3 == granted
         assert (Settled(SettledAs.HELD), 2, Ended()) == (settled, swept, store.reserve(hold("b", *lines)))
         assert [RowState("company", "", 36, 0)] == standing(store)
+        assert [Balance(36, 0), Balance(36, 0)] == store.balances(lines)
 
 
 @pytest.mark.parametrize("is_named", [True, False])

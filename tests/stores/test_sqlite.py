@@ -19,6 +19,7 @@ import pytest
 
 from llm_otel.budgets.ledger import (
     HOLD_KEPT_MS,
+    Balance,
     Ended,
     Granted,
     Hold,
@@ -302,6 +303,17 @@ async def test_areserve_keeps_the_event_loop_free(path, store):
         assert not task.done()
         unlock()
         assert Granted() == await task
+
+
+async def test_abalances_keep_the_event_loop_free(path, store):
+    """They are read in a thread as well."""
+    with locked(path, "file") as unlock:
+        task = asyncio.create_task(store.abalances([COMPANY]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not task.done()
+        unlock()
+        assert [Balance(0, 0)] == await task
 
 
 async def test_a_cancelled_areserve_leaves_the_ledger_whole(path, store):

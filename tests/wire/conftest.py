@@ -183,12 +183,15 @@ def books(
     assert [] == [str(finding) for finding in check_spans(spans.ended, with_content=has_content)]
     assert [] == [str(finding) for finding in check_span_content(spans.ended)]
     assert [] == [str(finding) for finding in check_metrics(registry.collect())]
-    assert [] == [each.name for each in set(threading.enumerate()) - threads if not _is_litellms(each)]
+    assert [] == [each.name for each in set(threading.enumerate()) - threads if not _may_stay(each)]
 
 
-def _is_litellms(thread: threading.Thread) -> bool:
-    """Tell LiteLLM's threads for callbacks, and the workers of the event loop that `run` keeps."""
-    return thread.name.startswith(("litellm-", "asyncio_", "AnyIO worker")) or "(failure_handler)" in thread.name
+STAYING = ("litellm-", "asyncio_", "AnyIO worker", "llm-otel-ledger", "llm-otel-settler", "llm-otel-cache")
+
+
+def _may_stay(thread: threading.Thread) -> bool:
+    """Tell LiteLLM's threads for callbacks, the workers of the event loop that `run` keeps, and those of a ledger."""
+    return thread.name.startswith(STAYING) or "(failure_handler)" in thread.name
 
 
 @pytest.fixture

@@ -210,7 +210,7 @@ def test_mocks_of_litellms(caller, simulator, books):
 
 @asked_by(providers=("openai",), entrances=(PLAIN,))
 def test_an_answer_from_litellms_cache(caller, response_cache, simulator, books):
-    """It cost nothing, whatever LiteLLM computes for it, and counts as cached."""
+    """It cost nothing, whatever LiteLLM computes for it, counts as cached, and says what it saved."""
     simulator.script(ANSWER)
     caller.ask(caching=True)
     got = caller.ask(caching=True)
@@ -221,6 +221,7 @@ def test_an_answer_from_litellms_cache(caller, response_cache, simulator, books)
     assert success(18, 3, COST) == first
     assert ("cached", 0) == (second.outcome, second.cost_nano)
     assert (books.calls[1].attributes or {})[semconv.CACHE_HIT]
+    assert COST == round(books.metric(semconv.SAVED, reason=semconv.SAVED_BY_RESPONSE_CACHE) * 1e9)
 
 
 def test_a_thread_in_a_copied_context(ask, simulator, books):

@@ -28,13 +28,8 @@ STEP = "$__rate_interval"
 HOUR_S = 3600
 
 _SCOPE_OF_SERVICE = (f'{JOB}=~"$service"', f'{ENVIRONMENT}=~"$environment"')
-_SCOPE_OF_CALL = (
-    *_SCOPE_OF_SERVICE,
-    f'{TEAM}=~"$team"',
-    f'{FEATURE}=~"$feature"',
-    f'{semconv.LABEL_PROVIDER}=~"$provider"',
-    f'{semconv.LABEL_MODEL}=~"$model"',
-)
+_SCOPE_OF_MODEL = (f'{semconv.LABEL_PROVIDER}=~"$provider"', f'{semconv.LABEL_MODEL}=~"$model"')
+_SCOPE_OF_CALL = (*_SCOPE_OF_SERVICE, f'{TEAM}=~"$team"', f'{FEATURE}=~"$feature"', *_SCOPE_OF_MODEL)
 """What the viewer chose. "All" is `.*`, which matches a series without the label too."""
 
 
@@ -68,6 +63,12 @@ def service(spec: MetricSpec, *matchers: str) -> str:
     """Select series of whole processes: service and environment are all that can be chosen of them."""
     assert not spec.is_per_model, f"{spec.prometheus_name} has the labels of calls: choose by all of them"
     return _select(spec, "", (*_SCOPE_OF_SERVICE, *matchers))
+
+
+def models(spec: MetricSpec) -> str:
+    """Select series of a process that have a provider and a model, and no other label of a call."""
+    assert set(spec.labels) == {semconv.LABEL_PROVIDER, semconv.LABEL_MODEL}
+    return _select(spec, "", (*_SCOPE_OF_SERVICE, *_SCOPE_OF_MODEL))
 
 
 def up() -> str:

@@ -10,6 +10,8 @@ from grafana.src.queries.promql import (
     STEP,
     calls,
     increase,
+    max_by,
+    models,
     quantile,
     rate,
     ratio,
@@ -70,6 +72,11 @@ _FAILED_ATTEMPTS = calls(semconv.ATTEMPTS, where(OUTCOME, Outcome.ERROR))
 FAILED_ATTEMPTS = top(
     8, f"{ratio(sum_by(increase(_FAILED_ATTEMPTS), PROVIDER), sum_by(increase(_ATTEMPTS), PROVIDER))} > 0"
 )
+_CIRCUITS = models(semconv.CIRCUIT_OPEN)
+OPEN_CIRCUITS = sum_by(max_by(_CIRCUITS, PROVIDER, MODEL))
+"""Models whose circuit is open in any process."""
+OPEN_CIRCUITS_BY_MODEL = f"{sum_by(_CIRCUITS, PROVIDER, MODEL)} > 0"
+NOT_MADE = f"{sum_by(rate(models(semconv.CIRCUIT_REFUSALS)), PROVIDER, MODEL)} > 0"
 WASTED_PER_HOUR = f"{sum_by(rate(_WASTED), REASON)} * {HOUR_S}"
 
 # --- The table, one row a model ---------------------------------------------------------------------------
@@ -78,6 +85,7 @@ GROUP = (PROVIDER, MODEL)
 TABLE_REQUESTS = sum_by(increase(_REQUESTS), *GROUP)
 TABLE_ERROR_RATIO = ratio(sum_by(increase(_ERRORS), *GROUP), sum_by(increase(_REQUESTS), *GROUP))
 TABLE_RETRIES = sum_by(increase(_again(AttemptReason.RETRY)), *GROUP)
+TABLE_OPENINGS = sum_by(increase(models(semconv.CIRCUIT_OPENED)), *GROUP)
 TABLE_WASTED = sum_by(increase(_WASTED), *GROUP)
 TABLE_P50 = quantile(0.5, semconv.REQUEST_DURATION, *GROUP, window=RANGE)
 TABLE_P95 = quantile(0.95, semconv.REQUEST_DURATION, *GROUP, window=RANGE)

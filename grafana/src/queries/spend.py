@@ -18,9 +18,11 @@ from grafana.src.queries.promql import (
     service,
     sum_by,
     top,
+    where,
     where_any,
 )
 from llm_otel import semconv
+from llm_otel.call import Outcome
 from llm_otel.semconv import TokenType
 
 _COST = calls(semconv.COST)
@@ -77,6 +79,7 @@ _COST_BY_GROUP = sum_by(increase(_COST), *GROUP)
 _REQUESTS_BY_GROUP = sum_by(increase(calls(semconv.REQUESTS)), *GROUP)
 _TOKENS_BY_GROUP = sum_by(increase(calls(semconv.TOKENS)), *GROUP)
 _SENT_BY_GROUP = sum_by(increase(sent()), *GROUP)
+_CACHED_BY_GROUP = sum_by(increase(calls(semconv.REQUESTS, where(semconv.LABEL_OUTCOME, Outcome.CACHED))), *GROUP)
 
 
 def _tokens(*kinds: TokenType) -> str:
@@ -89,3 +92,4 @@ TABLE_REQUESTS = _grouped(_REQUESTS_BY_GROUP)
 TABLE_PER_REQUEST = _grouped(ratio(_COST_BY_GROUP, _SENT_BY_GROUP))
 TABLE_PER_1K_TOKENS = _grouped(f"1000 * {ratio(_COST_BY_GROUP, _TOKENS_BY_GROUP)}")
 TABLE_CACHE_HIT = _grouped(ratio(_tokens(TokenType.CACHE_READ), _tokens(*INPUT_KINDS)))
+TABLE_ANSWERED_FROM_CACHE = _grouped(ratio(_CACHED_BY_GROUP, _SENT_BY_GROUP))

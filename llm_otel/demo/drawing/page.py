@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from llm_otel.demo.drawing.budgets import draw_run_budgets
 from llm_otel.demo.drawing.proof import draw_proof
 from llm_otel.demo.drawing.quality import draw_latency, draw_reliability
+from llm_otel.demo.drawing.routing import draw_routing
 from llm_otel.demo.drawing.spending import draw_spending
 from llm_otel.demo.drawing.trace import draw_trace
 from llm_otel.drawing.figures import exact_dollars, plural, table
@@ -23,6 +24,7 @@ def draw(report: Report, console: Console) -> None:
     draw_spending(report, console)
     draw_latency(report, console)
     draw_reliability(report, console)
+    draw_routing(report.routing, console)
     draw_run_budgets(report.budgets, console)
     draw_trace(report.trace, console)
     draw_proof(report, console)
@@ -51,6 +53,7 @@ def _draw_next(report: Report, console: Console) -> None:
     if report.target is None:
         drawn.add_row("llm-otel demo --provider openai", "the same with a provider and your key")
     drawn.add_row("llm-otel price gpt-4o-mini --input 18", "what a call costs")
+    drawn.add_row('llm-otel route "Hello!" --explain', "which model would answer, and why")
     drawn.add_row('@traced_llm(tags={"team": "search"})', "on your own functions: README, Use it")
     drawn.add_row("llm-otel budgets", "these bars, for the ledger that your services share")
     console.print()

@@ -1,4 +1,4 @@
-"""Where a Redis ledger is: `redis://` and `rediss://` URLs, read strictly."""
+"""Where a Redis server is: `redis://` and `rediss://` URLs, read strictly."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Address:
         return text
 
 
-def parse(url: str) -> Address:
-    """Read a URL.
+def parse(url: str, *, setting: str = "ledger") -> Address:
+    """Read a URL, which the setting of that name holds.
 
     Raises:
         ConfigurationError: It is none that a connection can be made from. The message has no credentials.
@@ -54,39 +54,39 @@ def parse(url: str) -> Address:
         host, port = parts.hostname or "localhost", parts.port or DEFAULT_PORT
     except ValueError:
         # Not chained: it quotes what stands where the port should be, which may be half a password.
-        raise ConfigurationError("ledger", None, f"{_ALLOWED}; this one cannot be read") from None
+        raise ConfigurationError(setting, None, f"{_ALLOWED}; this one cannot be read") from None
     shown_host = f"[{host}]" if ":" in host else host
     name = f"{parts.scheme}://{shown_host}:{port}"
     if parts.scheme not in {"redis", "rediss"} or parts.fragment:
-        raise ConfigurationError("ledger", name, _ALLOWED)
+        raise ConfigurationError(setting, name, _ALLOWED)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    database = _database(parts, query, name)
+    database = _database(parts, query, name, setting)
     options: dict[str, Any] = {"db": database}
     if parts.username:
         options["username"] = unquote(parts.username)
     if parts.password:
         options["password"] = unquote(parts.password)
     if parts.scheme == "rediss":
-        options |= _tls_options(query, name)
+        options |= _tls_options(query, name, setting)
     if query:
-        raise ConfigurationError("ledger", name, f"{_ALLOWED}; it has no option {min(query)!r}")
+        raise ConfigurationError(setting, name, f"{_ALLOWED}; it has no option {min(query)!r}")
     secrets = tuple({parts.password, options["password"]} if parts.password else ())
     return Address(f"{name}/{database}", host, port, parts.scheme == "rediss", options, secrets)
 
 
-def _database(parts: SplitResult, query: dict[str, str], name: str) -> int:
+def _database(parts: SplitResult, query: dict[str, str], name: str, setting: str) -> int:
     """Return the number of the database, which stands in the path or the query."""
     path = parts.path.removeprefix("/")
     text = query.pop("db", "") or path or "0"
     if not text.isascii() or not text.isdigit() or (path and path != text):
-        raise ConfigurationError("ledger", name, f"{_ALLOWED}; a database is a whole number")
+        raise ConfigurationError(setting, name, f"{_ALLOWED}; a database is a whole number")
     return int(text)
 
 
-def _tls_options(query: dict[str, str], name: str) -> dict[str, Any]:
+def _tls_options(query: dict[str, str], name: str, setting: str) -> dict[str, Any]:
     """Take the TLS options out of a query. Certificates are verified unless it says `ssl_cert_reqs=none`."""
     verify = query.pop("ssl_cert_reqs", "required")
     if verify not in {"required", "none"}:
-        raise ConfigurationError("ledger", name, "rediss:// with ssl_cert_reqs=required or ssl_cert_reqs=none")
+        raise ConfigurationError(setting, name, "rediss:// with ssl_cert_reqs=required or ssl_cert_reqs=none")
     paths = {option: query.pop(option) for option in _TLS_OPTIONS if option in query}
     return {"ssl_cert_reqs": verify, "ssl_check_hostname": verify == "required", **paths}

@@ -15,7 +15,7 @@ from llm_otel.stores.redis.route import MAX_TRIES, Route
 
 if TYPE_CHECKING:
     from llm_otel.stores.redis.address import Address
-    from llm_otel.stores.redis.requests import Request
+    from llm_otel.stores.redis.requests import Sendable
 
 MAX_CONNECTIONS = 16
 """Of one loop, in use at once; more tasks wait for one. Few, since a hundred tasks that start together would spend
@@ -45,7 +45,7 @@ class LoopPools:
     without that are given up when the next loop comes along.
 
     Args:
-        address: The server, or any node of a cluster: requests follow the ledger's slot.
+        address: The server, or any node of a cluster: requests follow their slot, which is one for all.
         timeout_s: What one operation may take in all.
     """
 
@@ -58,7 +58,7 @@ class LoopPools:
         self._inherited: list[object] = []
         when_forked(self._renew)
 
-    async def call(self, request: Request) -> Any:
+    async def call(self, request: Sendable) -> Any:
         """Return the answer to a request. A cancel leaves it unknown whether it was done.
 
         Raises:
@@ -121,7 +121,7 @@ class _LoopPool:
         """Have this loop close the pool when it shuts down: it closes the async generators that have begun on it."""
         await anext(self._watcher)
 
-    async def call(self, request: Request) -> Any:
+    async def call(self, request: Sendable) -> Any:
         """Return the answer to a request."""
         tries = 0
         while True:
@@ -160,7 +160,7 @@ class _LoopPool:
         finally:
             await self.aclose()
 
-    async def _attempt(self, connection: Connection, request: Request) -> Any:
+    async def _attempt(self, connection: Connection, request: Sendable) -> Any:
         try:
             await connection.connect()
             answer = await self._ask(connection, request)
@@ -177,7 +177,7 @@ class _LoopPool:
         return answer
 
     @staticmethod
-    async def _ask(connection: Connection, request: Request) -> Any:
+    async def _ask(connection: Connection, request: Sendable) -> Any:
         try:
             await connection.send_packed_command([request.by_digest])
             return await connection.read_response()

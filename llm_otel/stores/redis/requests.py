@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from llm_otel.budgets.ledger import (
     Balance,
@@ -33,6 +33,18 @@ PAGE = 1_000
 _GRANTED, _ENDED = Granted(), Ended()
 
 
+class Sendable(Protocol):
+    """What goes to the server in one exchange."""
+
+    @property
+    def by_digest(self) -> bytes:
+        """The command, as it goes out."""
+
+    @property
+    def by_source(self) -> bytes:
+        """The command for a server that does not know the script yet."""
+
+
 class Request(NamedTuple):
     """A script with all that it is sent."""
 
@@ -51,10 +63,13 @@ class Request(NamedTuple):
         return self._packed("EVAL", self.script.source)
 
     def _packed(self, command: str, script: str) -> bytes:
-        """Return a command in RESP, in one piece: redis-py's own packing takes several times as long."""
-        parts = (command, script, len(self.keys), *self.keys, *self.arguments)
-        encoded = [part if isinstance(part, bytes) else str(part).encode() for part in parts]
-        return b"*%d\r\n" % len(encoded) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in encoded])
+        return packed((command, script, len(self.keys), *self.keys, *self.arguments))
+
+
+def packed(parts: Sequence[bytes | str | int]) -> bytes:
+    """Return a command in RESP, in one piece: redis-py's own packing takes several times as long."""
+    encoded = [part if isinstance(part, bytes) else str(part).encode() for part in parts]
+    return b"*%d\r\n" % len(encoded) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in encoded])
 
 
 class Requests:
@@ -77,6 +92,7 @@ class Requests:
         self._sweep = scripts.load("opening", "rows", "sweep")
         self._now = scripts.load("opening", "now")
         self._snapshot = scripts.load("snapshot")
+        self._balances = scripts.load("balances")
 
     def now(self, time: int | str) -> Request:
         """Ask for the time. `time` is what tests set it to, here and below; empty for the server's own."""
@@ -107,6 +123,11 @@ class Requests:
         indexes = (self._index(budget, start) for budget, start in wanted)
         rows = (self._row(budget, start, "") for budget, start in wanted)
         return Request(self._snapshot, (self._layout, *indexes), (time, PAGE, index, offset, *rows))
+
+    def balances(self, lines: Sequence[Line]) -> Request:
+        """Ask for what stands in the rows that count for lines."""
+        rows = [self._row(line.budget, start, line.scope) for line in lines for start in line.starts]
+        return Request(self._balances, (self._layout, *rows), [len(line.starts) for line in lines])
 
     def _on_hold(
         self,
@@ -187,6 +208,23 @@ def row_states(queries: Sequence[RowQuery], pages: Sequence[list[Any]]) -> list[
         RowState(queries[number].budget, scope.decode("utf-8", "surrogatepass"), spent, held)
         for (number, scope), (spent, held) in sums.items()
     ]
+
+
+def by_rows(lines: Sequence[Line]) -> Iterator[Sequence[Line]]:
+    """Yield lines, as many at a time as one script reads: no more than `PAGE` rows, or one line."""
+    first = rows = 0
+    for number, line in enumerate(lines):
+        if rows + len(line.starts) > PAGE and number > first:
+            yield lines[first:number]
+            first, rows = number, 0
+        rows += len(line.starts)
+    if lines:
+        yield lines[first:]
+
+
+def balances(answer: list[Any]) -> list[Balance]:
+    """Read what stands in the rows of each line."""
+    return [Balance(_sum(spent), _sum(held)) for spent, held in _by(2, answer)]
 
 
 def _crossings(lines: Sequence[Line], answer: list[Any]) -> tuple[Crossing, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llm_otel.budgets.ledger import (
+    Balance,
     Decision,
     Hold,
+    Line,
     RowQuery,
     RowState,
     Settled,
@@ -20,11 +20,8 @@ from llm_otel.budgets.ledger import (
 from llm_otel.errors import ConfigurationError
 from llm_otel.stores.redis import address as addresses
 from llm_otel.stores.redis import requests as protocol
+from llm_otel.stores.redis.connections import connections
 from llm_otel.stores.redis.requests import Request, Requests
-
-if TYPE_CHECKING:
-    from llm_otel.stores.redis.loop_pools import LoopPools
-    from llm_otel.stores.redis.thread_pool import ThreadPool
 
 SWEEP_AT_ONCE = 200
 """How many holds one script expires: about 2 ms of a server that does nothing else meanwhile."""
@@ -84,7 +81,9 @@ class RedisStore:
         self._now_ms = now_ms
         self._is_closed = False
         self._requests = Requests(namespace)
-        self._threads, self._loops = self._pools()
+        self._threads, self._loops, self._translated = connections(
+            self._address, timeout_s, setting="ledger", what="a ledger"
+        )
 
     def now_ms(self) -> int:
         """Return the server's time."""
@@ -96,10 +95,7 @@ class RedisStore:
 
     async def areserve(self, hold: Hold) -> Decision:
         """Reserve without blocking the event loop. A cancel leaves it unknown whether the money is held."""
-        self._check_open()
-        with self._translated():
-            answer = await self._loops.call(self._requests.reserve(hold, self._time()))
-        return protocol.decision(hold, answer)
+        return protocol.decision(hold, await self._acall(self._requests.reserve(hold, self._time())))
 
     def settle(self, settlement: Settlement) -> Settled:
         """Replace the hold by what the request cost."""
@@ -130,6 +126,20 @@ class RedisStore:
             index, offset = page[:2]
         return protocol.row_states(queries, pages)
 
+    def balances(self, lines: Sequence[Line]) -> list[Balance]:
+        """Return what stands in the rows that count for each line; those beyond a thousand rows in a second moment."""
+        found: list[Balance] = []
+        for some in protocol.by_rows(lines):
+            found += protocol.balances(self._call(self._requests.balances(some)))
+        return found
+
+    async def abalances(self, lines: Sequence[Line]) -> list[Balance]:
+        """Return balances without blocking the event loop."""
+        found: list[Balance] = []
+        for some in protocol.by_rows(lines):
+            found += protocol.balances(await self._acall(self._requests.balances(some)))
+        return found
+
     def close(self) -> None:
         """Let go of the connections."""
         self._is_closed = True
@@ -141,25 +151,14 @@ class RedisStore:
         with self._translated():
             return self._threads.call(request)
 
+    async def _acall(self, request: Request) -> Any:
+        self._check_open()
+        with self._translated():
+            return await self._loops.call(request)
+
     def _check_open(self) -> None:
         if self._is_closed:
             raise StoreUnavailableError(f"{self.name} is closed")
 
     def _time(self) -> int | str:
         return "" if self._now_ms is None else self._now_ms()
-
-    def _pools(self) -> tuple[ThreadPool, LoopPools]:
-        """Return the connections. What needs the package redis is loaded here."""
-        try:
-            from llm_otel.stores.redis.failures import translated
-            from llm_otel.stores.redis.loop_pools import LoopPools
-            from llm_otel.stores.redis.thread_pool import ThreadPool
-        except ModuleNotFoundError as exc:
-            if exc.name != "redis":
-                raise
-            allowed = 'a ledger in Redis needs one more package: pip install "llm-otel[redis]"'
-            raise ConfigurationError("ledger", self.name, allowed) from exc
-        self._translated: Callable[[], AbstractContextManager[None]] = partial(
-            translated, self._address, self._timeout_s
-        )
-        return ThreadPool(self._address, self._timeout_s), LoopPools(self._address, self._timeout_s)

@@ -17,7 +17,7 @@ from llm_otel.stores.redis.route import MAX_TRIES, Route
 
 if TYPE_CHECKING:
     from llm_otel.stores.redis.address import Address
-    from llm_otel.stores.redis.requests import Request
+    from llm_otel.stores.redis.requests import Sendable
 
 MAX_CONNECTIONS = 16
 """In use at once; more threads wait for one. Few, since two hundred threads that start together would spend their time
@@ -50,7 +50,7 @@ class ThreadPool:
     operation add up: a free connection, the host's name, each of its addresses, TLS, credentials, the script.
 
     Args:
-        address: The server, or any node of a cluster: requests follow the ledger's slot.
+        address: The server, or any node of a cluster: requests follow their slot, which is one for all.
         timeout_s: What one operation may take in all.
     """
 
@@ -63,7 +63,7 @@ class ThreadPool:
         self._renew()
         when_forked(self._renew)
 
-    def call(self, request: Request) -> Any:
+    def call(self, request: Sendable) -> Any:
         """Return the answer to a request.
 
         Raises:
@@ -105,7 +105,7 @@ class ThreadPool:
             return self._idle.pop()
         return None
 
-    def _attempt(self, idle: Connection | None, request: Request, deadline: float) -> Any:
+    def _attempt(self, idle: Connection | None, request: Sendable, deadline: float) -> Any:
         """Send a request from the slot that was taken, and free the slot."""
         connection = idle or self._new(deadline)
         try:
@@ -119,7 +119,7 @@ class ThreadPool:
         self._give_back(connection)
         return answer
 
-    def _ask(self, connection: Connection, request: Request, deadline: float) -> Any:
+    def _ask(self, connection: Connection, request: Sendable, deadline: float) -> Any:
         try:
             return self._exchange(connection, request.by_digest, deadline)
         except NoScriptError:

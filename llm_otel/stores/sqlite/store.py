@@ -8,11 +8,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from llm_otel.budgets.ledger import (
     SWEEP_BATCH,
+    Balance,
     Decision,
     Hold,
+    Line,
     RowQuery,
     RowState,
     Settled,
@@ -21,7 +24,7 @@ from llm_otel.budgets.ledger import (
     StoreUnavailableError,
     steady,
 )
-from llm_otel.budgets.rows import ENDED, GRANTED, SETTLED, announce, charge, may_have_news, weigh, with_news
+from llm_otel.budgets.rows import ENDED, GRANTED, SETTLED, announce, charge, may_have_news, sums, weigh, with_news
 from llm_otel.clock import Clock, SystemClock
 from llm_otel.errors import ConfigurationError
 from llm_otel.money import MAX_NANO
@@ -33,6 +36,12 @@ FORGET_EVERY = 32
 
 FORGET_BATCH = 4 * FORGET_EVERY
 """... and so many of each are looked at: more than came in since, so that what is old stays a part of what is kept."""
+
+
+LINES_AT_ONCE = 100
+"""Lines that one statement reads: SQLite takes 500 parts of one (its limits, `SQLITE_MAX_COMPOUND_SELECT`)."""
+
+Result = TypeVar("Result")
 
 
 class SQLiteStore:
@@ -108,6 +117,14 @@ class SQLiteStore:
             tables = self._tables(connection)
             return [state for query in queries for state in tables.states(query)]
 
+    def balances(self, lines: Sequence[Line]) -> list[Balance]:
+        """Return what stands in the rows that count for each line, in their order, without changing anything."""
+        return self._balances(lines, self._file.deadline())
+
+    async def abalances(self, lines: Sequence[Line]) -> list[Balance]:
+        """Return balances, read in the thread that `areserve` waits in."""
+        return await asyncio.wrap_future(self._worker.submit(self._balances, lines, self._file.deadline()))
+
     def close(self) -> None:
         """Let go of the file. What runs in the store's thread is waited for."""
         self._worker.close()
@@ -152,6 +169,13 @@ class SQLiteStore:
         copies.write()
         return Settled(found, crossings) if crossings or found is not SettledAs.HELD else SETTLED
 
+    def _balances(self, lines: Sequence[Line], deadline: float) -> list[Balance]:
+        with self._file.transaction(deadline) as connection:
+            copies = self._tables(connection).copies
+            for first in range(0, len(lines), LINES_AT_ONCE):
+                copies.load_lines(lines[first : first + LINES_AT_ONCE])
+            return [Balance(*sums(line, copies.rows)) for line in lines]
+
     def _forget(self, tables: Tables) -> None:
         self._until_forget -= 1
         if self._until_forget <= 0:
@@ -172,7 +196,7 @@ class Worker:
         self._executor: tuple[int, ThreadPoolExecutor] | None = None
         self._is_closed = False
 
-    def submit(self, function: Callable[..., Decision], *args: object) -> Future[Decision]:
+    def submit(self, function: Callable[..., Result], *args: object) -> Future[Result]:
         """Let the thread call a function."""
         pid = os.getpid()
         with self._lock:

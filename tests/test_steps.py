@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from llm_otel.enforcement import steps
-from llm_otel.enforcement.steps import Count, Pause
+from llm_otel import steps
+from llm_otel.steps import Count, Pause
 from tests.enforcement.fakes import HandClock
 
 
