@@ -132,6 +132,10 @@ class Runtime:
     @property
     def response_cache(self) -> ResponseCache:
         """Answers that may be given again, for calls that ask for it; made for the first of them."""
+        made = self._response_cache
+        if made is not None:
+            # Without the lock: in a forked child, a thread of the parent's may hold it.
+            return made
         with self._making_cache:
             if self._response_cache is None:
                 self._response_cache = self._make_cache()

@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 _PART = "cache"
 _ANSWERED = (Outcome.SUCCESS, Outcome.CACHED, Outcome.ABANDONED)
 _TOLD_TO_STOP = (Outcome.CANCELLED, Outcome.ABANDONED)
+_NOTHING = (None, None)
 
 
 class CallCache:
     """Looks for the answer of one call, and keeps it. Whoever leads a flight lands it in every ending of the call."""
 
-    __slots__ = ("_caching", "_entry", "_guard", "_lead", "_raw", "_whole_of")
+    __slots__ = ("_brought", "_caching", "_entry", "_guard", "_lead")
 
     def __init__(self, caching: Caching, guard: Guard) -> None:
         self._caching = caching
         self._guard = guard
         self._entry: Entry | None = None
         self._lead: Lead | None = None
-        self._raw: Any = None
-        self._whole_of: Callable[[Any], Any] | None = None
+        # One value: another thread may close the stream while its end is written down.
+        self._brought: tuple[Any, Callable[[Any], Any] | None] = _NOTHING
 
     def recall(self, left_s: float | None) -> Generator[Step, Any, Any]:
         """Look for an answer: steps, which end in what a request would have brought; in `None` where there is none."""
@@ -48,7 +49,7 @@ class CallCache:
 
     def brings(self, raw: Any, whole_of: Callable[[Any], Any] | None) -> None:
         """Note what the provider answers, and what makes a whole of it when the call has ended; `None`: it is one."""
-        self._raw, self._whole_of = raw, whole_of
+        self._brought = raw, whole_of
 
     def ending(self, outcome: Outcome, answer: Answer) -> tuple[Outcome, Answer, int]:
         """Return how the call ended, and nano-USD saved: no request was made for an answer from here."""
@@ -64,18 +65,18 @@ class CallCache:
     def ended(self, record: CallRecord) -> None:
         """Keep the answer, if it is one to keep, and tell those who wait for it."""
         lead, self._lead = self._lead, None
-        raw, self._raw = self._raw, None
+        (raw, whole_of), self._brought = self._brought, _NOTHING
         entry: Entry | None = None
         try:
             if raw is not None and record.outcome is Outcome.SUCCESS:
-                entry = self._guard.call(_PART, self._keep, raw, record)
+                entry = self._guard.call(_PART, self._keep, raw, whole_of, record)
         finally:
             if lead is not None:
                 _end(lead, entry, record)
 
-    def _keep(self, raw: Any, record: CallRecord) -> Entry | None:
+    def _keep(self, raw: Any, whole_of: Callable[[Any], Any] | None, record: CallRecord) -> Entry | None:
         caching = self._caching
-        entry = caching.entry_of(raw if self._whole_of is None else self._whole_of(raw), record)
+        entry = caching.entry_of(raw if whole_of is None else whole_of(raw), record)
         if entry is not None:
             caching.cache.keep(caching.key, entry, caching.ttl_s)
         return entry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llm_otel.call import Outcome
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 class CallCourse:
     """Chooses the target of each request of one call. Not thread-safe: the call makes one attempt at a time."""
 
-    __slots__ = ("_health", "_instruments", "_itinerary", "_left_s", "_pass", "_refused")
+    __slots__ = ("_deadline_s", "_health", "_instruments", "_itinerary", "_pass", "_refused")
 
-    def __init__(self, instruments: Instruments, plan: Plan, left_s: Callable[[], float | None]) -> None:
-        """Set out; `left_s` tells the seconds to the deadline."""
+    def __init__(self, instruments: Instruments, plan: Plan, deadline_s: float | None) -> None:
+        """Set out; the deadline is in monotonic seconds."""
         self._instruments = instruments
-        self._left_s = left_s
+        self._deadline_s = deadline_s
         self._itinerary = Itinerary(plan.targets or (plan.request,), plan.retry, plan.detours)
         self._health: Health | None = plan.health
         self._pass: Pass | None = None
@@ -40,11 +39,16 @@ class CallCourse:
         return self._itinerary.is_at_first
 
     @property
+    def left_s(self) -> float | None:
+        """Seconds to the deadline, never negative; `None` without one."""
+        return None if self._deadline_s is None else max(0.0, self._deadline_s - self._now_s())
+
+    @property
     def attempt_left_s(self) -> float | None:
         """Seconds that this attempt may take, so that time is left for those to come; `None` without a deadline."""
         if not self._itinerary.is_branched:
-            return self._left_s()
-        return self._itinerary.share(self._left_s(), self._out_of_order())
+            return self.left_s
+        return self._itinerary.share(self.left_s, self._out_of_order())
 
     def begin(self) -> AttemptReason:
         """Note that the target is asked; return why."""
@@ -54,7 +58,7 @@ class CallCourse:
         """Leave the target out. Return the seconds to wait before the next one; `None` where there is none."""
         return self._itinerary.skip(
             now_s=self._now_s(),
-            left_s=self._left_s(),
+            left_s=self.left_s,
             chance=self._instruments.chance(),
             out_of_order=self._out_of_order(),
         )
@@ -64,7 +68,7 @@ class CallCourse:
         return self._itinerary.after(
             failure,
             now_s=self._now_s(),
-            left_s=self._left_s(),
+            left_s=self.left_s,
             chance=self._instruments.chance(),
             out_of_order=self._out_of_order(),
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llm_otel.enforcement.admission import DeniedError
@@ -24,11 +25,24 @@ class NobodyLeftError(Exception):
         self.denial = denial
 
 
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Wait until the ledger has what was given back: the next target is to find it free again."""
+
+    money: CallMoney
+
+    def run(self) -> None:
+        """Do nothing: a thread that may wait has waited."""
+
+    async def arun(self) -> None:
+        """Suspend this task."""
+        await self.money.settled()
+
+
 def leave_for_next(
     course: CallCourse,
     money: CallMoney,
     clock: Clock,
-    left_s: Callable[[], float | None],
     *,
     is_let_through: bool,
 ) -> Generator[Step, object, None]:
@@ -38,7 +52,6 @@ def leave_for_next(
         course: Where the call goes.
         money: Its money.
         clock: For the pauses.
-        left_s: Tells the seconds to the call's deadline.
         is_let_through: Whether the target of the moment is in order.
 
     Raises:
@@ -48,7 +61,7 @@ def leave_for_next(
     denial: Denial | None = None
     while True:
         try:
-            if is_let_through and (yield from _has_money(course, money, left_s())):
+            if is_let_through and (yield from _has_money(course, money)):
                 return
         except DeniedError as exc:
             course.note(None)
@@ -64,15 +77,16 @@ def leave_for_next(
         is_let_through = course.enter()
 
 
-def _has_money(course: CallCourse, money: CallMoney, left_s: float | None) -> Generator[Step, object, bool]:
+def _has_money(course: CallCourse, money: CallMoney) -> Generator[Step, object, bool]:
     """Hold the money for the target; not if a budget would have a model taken that is out of order."""
     if not money.is_concerned():
         return True
-    yield from money.seek(course.target, left_s=left_s)
+    yield from money.seek(course.target, left_s=course.left_s)
     offer = money.offer
     if offer is None or not offer.is_downgraded:
         return True
     is_let_through = course.enter_instead((offer.asked.provider, offer.asked.model))
     if not is_let_through:
         money.give_back()
+        yield Settle(money)
     return is_let_through

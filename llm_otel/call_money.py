@@ -132,19 +132,12 @@ class CallMoney:
     def _open_purse(self) -> Purse | None:
         enforcer, run = self._instruments.enforcer, self._run_budgets
         if self._purse is None and enforcer is not None and enforcer.concerns(run, ceiling=self._plan.max_cost_nano):
-            self._purse = Purse(enforcer, run, self._crossed)
+            self._purse = Purse(enforcer, run, self._alerted)
         return self._purse
 
     @property
     def _run_budgets(self) -> Matched:
         return NOTHING if self._plan.scope is None else self._plan.scope.run_budgets
-
-    def _crossed(self, crossings: tuple[Crossing, ...]) -> None:
-        """Tell of thresholds that this call has taken spend to: on its span too, where that has not ended."""
-        assert self._instruments.enforcer is not None, "thresholds belong to budgets"
-        self._instruments.enforcer.announce(crossings)
-        for crossing in crossings:
-            self._alerted(crossing)
 
     def lives(self) -> None:
         """Note that the provider still answers."""
@@ -186,7 +179,8 @@ class CallMoney:
     async def settled(self) -> None:
         """Wait until the ledger has the bill: whoever asks next finds it there. A cancel leaves it on its way."""
         bill = None if self._purse is None else self._purse.settled
-        if bill is not None:
+        # One that is through is not waited for: a cancel here would lose the stream that has just been opened.
+        if bill is not None and not bill.done():
             await asyncio.shield(asyncio.wrap_future(bill))
 
     def _estimate(self, running: RunningAttempt, answer: Answer, failure: Failure | None) -> Usage | None:

@@ -89,10 +89,10 @@ class Settings(BaseSettings):
     """How long a call is judged by, in seconds."""
     circuit_open_s: float = Field(default=_BREAKER.open_s, gt=0, le=86_400)
     """How long a model is left alone before one call is let through, in seconds."""
-    prefer_cheaper_at: float = Field(default=_TAPER.cheaper_at, ge=0, allow_inf_nan=False)
-    """From which part of a budget's limit on the router takes the next cheaper model; 1 and more: never."""
-    prefer_cheapest_at: float = Field(default=_TAPER.cheapest_at, ge=0, allow_inf_nan=False)
-    """From which part of a budget's limit on it takes the cheapest that is good enough; 1 and more: never."""
+    prefer_cheaper_at: float = Field(default=_TAPER.cheaper_at, ge=0, le=1)
+    """From which part of a budget's limit on the router takes the next cheaper model; 1: never."""
+    prefer_cheapest_at: float = Field(default=_TAPER.cheapest_at, ge=0, le=1)
+    """From which part of a budget's limit on it takes the cheapest that is good enough; 1: never."""
     strict: bool = False
     """Whether failures of the library's own recorders are raised instead of counted: for tests."""
 
@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     def _tenants(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if not all(names):
             raise ValueError(f"{_NAMES}, none of them empty")
+        # A list as JSON, in the environment, would be one name that no tag has, and keep nobody apart.
+        if any(_IN_NO_NAME & set(name) for name in names):
+            raise ValueError(f"{_NAMES}; in the environment with commas between, and neither brackets nor quotes")
         return names
 
     @classmethod
@@ -168,6 +171,7 @@ def _read(path: str | Path) -> dict[str, Any]:
 
 
 _ADDRESSES = frozenset({"ledger", "response_cache"})
+_IN_NO_NAME = frozenset("[]{}'\"")
 _NAMES = "names of tags, such as ['team', 'feature']"
 _TAGS = {
     "tag_labels": f"{_NAMES}, or a table of name to declared values or to a cap on their number",

@@ -49,7 +49,6 @@ class OpenCall:
         "_cache",
         "_call",
         "_course",
-        "_deadline_s",
         "_failed",
         "_instruments",
         "_money",
@@ -78,9 +77,8 @@ class OpenCall:
         self._plan = plan = plan.in_conversation()
         started_ns, started_s = started or (clock.now_ns(), clock.monotonic())
         self._call = Call(plan.request, started_ns=started_ns, started_s=started_s)
-        self._deadline_s = None if plan.timeout_s is None else started_s + plan.timeout_s
         self._failed: tuple[Exception, Failure] | None = None
-        self._course = CallCourse(instruments, plan, self._until_deadline_s)
+        self._course = CallCourse(instruments, plan, None if plan.timeout_s is None else started_s + plan.timeout_s)
         self._telemetry = telemetry = CallTelemetry(instruments)
         self._money = CallMoney(
             instruments, plan, started_ns=started_ns, may_block=may_block, alerted=telemetry.alerted
@@ -101,12 +99,7 @@ class OpenCall:
     @property
     def left_s(self) -> float | None:
         """Seconds to the deadline, never negative; `None` without one."""
-        return self._until_deadline_s()
-
-    def _until_deadline_s(self) -> float | None:
-        if self._deadline_s is None:
-            return None
-        return max(0.0, self._deadline_s - self._instruments.clock.monotonic())
+        return self._course.left_s
 
     # --- what the next request is, and what is said in it -------------------------------------------------------------
 
@@ -180,9 +173,9 @@ class OpenCall:
         return self._leave(is_let_through=is_let_through)
 
     def _leave(self, *, is_let_through: bool) -> Generator[Step, Any, None]:
-        clock, left_s = self._instruments.clock, self._until_deadline_s
+        clock = self._instruments.clock
         try:
-            yield from leave_for_next(self._course, self._money, clock, left_s, is_let_through=is_let_through)
+            yield from leave_for_next(self._course, self._money, clock, is_let_through=is_let_through)
         except DeniedError as exc:
             raise self._denied(exc.denial) from None
         except NobodyLeftError as exc:
@@ -354,8 +347,16 @@ class OpenCall:
     def _end_attempt(self, outcome: Outcome, answer: Answer, failure: Failure | None, now_s: float) -> None:
         """Write the running attempt down. The time was read before: counting tokens is not part of it."""
         running = self._call.running
-        # Struck between the leave and the request, nothing was sent, and nothing is shown of the model.
-        self._course.note(None if running is None else shown_by(outcome, failure))
+        try:
+            # Struck between the leave and the request, nothing was sent, and nothing is shown of the model.
+            self._course.note(None if running is None else shown_by(outcome, failure))
+        finally:
+            # A recorder of circuits may raise, in strict mode: what is held is settled all the same.
+            self._pay_for(running, outcome, answer, failure, now_s)
+
+    def _pay_for(
+        self, running: RunningAttempt | None, outcome: Outcome, answer: Answer, failure: Failure | None, now_s: float
+    ) -> None:
         if running is None:
             self._money.give_back()
             return

@@ -298,7 +298,7 @@ class _Environment:
 
 
 def _missing(provider: Provider, environ: Mapping[str, str]) -> tuple[str, ...]:
-    return () if provider.configured_by(environ) is not None else (*provider.key_env, *provider.address_env)
+    return () if provider.configured_by(environ) is not None else provider.variables
 
 
 class _Costs:

@@ -36,9 +36,10 @@ class LLMRouter:
             policy: Chooses the model where a configuration names none; the cheapest that will do by default.
 
         Raises:
-            ConfigurationError: The policy has no `choose`.
+            ConfigurationError: The policy has no `choose`, or is a class.
         """
-        if policy is not None and not callable(getattr(policy, "choose", None)):
+        # A class has a `choose` as well, but none that can be called so.
+        if policy is not None and (isinstance(policy, type) or not callable(getattr(policy, "choose", None))):
             raise ConfigurationError(
                 "policy", policy, "an object with a `name` and a method `choose(request, candidates)`"
             )

@@ -51,7 +51,7 @@ class StreamOrder(Protocol):
 class _Result:
     """What is known of a stream after its end, for both kinds."""
 
-    __slots__ = ("_course", "_is_closed", "_job", "_order", "_response", "_stream")
+    __slots__ = ("_course", "_has_begun", "_is_closed", "_job", "_order", "_response", "_stream")
 
     def __init__(self, order: StreamOrder) -> None:
         self._order = order
@@ -59,6 +59,7 @@ class _Result:
         self._course: StreamCourse | None = None
         self._stream: Any = None
         self._response: LLMResponse | None = None
+        self._has_begun = False
         self._is_closed = False
 
     def _follow(self, call: OpenCall, opened: Opened) -> StreamCourse:
@@ -90,6 +91,10 @@ class _Result:
         if self._response is None:
             self._response = self._job.response(record, sources.joined(self._stream))
         return self._response
+
+    def _was_closed(self) -> bool:
+        """Tell whether it was closed, by another thread or task, while it was opened."""
+        return self._is_closed
 
     def _left(self, error: BaseException | None) -> None:
         if self._course is not None:
@@ -127,11 +132,15 @@ class LLMStream(_Result):
         if self._is_closed:
             raise StopIteration
         if self._metered is None:
-            self._is_closed = True  # for good, should it fail: iterating again must not send again
+            if self._has_begun:
+                raise StopIteration  # it failed: iterating again must not send again
+            self._has_begun = True
             job = self._job = self._order.job()
             loading.litellm()
             self._metered = drive.run(job.instruments, job.plan, job.open, self._meter)
-            self._is_closed = False
+            if self._was_closed():
+                self._metered.close()
+                raise StopIteration
         try:
             return self._chunk(next(self._metered))
         except StopIteration:
@@ -179,11 +188,15 @@ class AsyncLLMStream(_Result):
         if self._is_closed:
             raise StopAsyncIteration
         if self._metered is None:
-            self._is_closed = True  # for good, should it fail: iterating again must not send again
+            if self._has_begun:
+                raise StopAsyncIteration  # it failed: iterating again must not send again
+            self._has_begun = True
             job = self._job = await self._order.ajob()
             await loading.aload()
             self._metered = await drive.arun(job.instruments, job.plan, job.aopen, self._meter)
-            self._is_closed = False
+            if self._was_closed():
+                await self._metered.aclose()
+                raise StopAsyncIteration
         try:
             return self._chunk(await anext(self._metered))
         except StopAsyncIteration:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -37,9 +38,8 @@ _OUTPUT_TYPES = (TokenType.OUTPUT, TokenType.REASONING)
 _OURS = frozenset({"model", "messages", "stream", "timeout", "max_retries", "num_retries", "fallbacks"})
 """What `extra` cannot set: it has a field or a meaning here."""
 _MAY_HOLD_SECRETS = frozenset({"api_base", "api_key", "extra", "tools"})
-_YEAR_S = 366 * 24 * 3600
-"""The longest that an answer may be kept."""
 _YEAR_S = 366 * 86_400
+"""The longest that an answer may be kept."""
 _HIDDEN = "…"
 """Shown instead of a value that may be a key, under a field's own name or a mistyped one."""
 
@@ -135,7 +135,14 @@ def _as_level(value: ModelCapability) -> ModelCapability:
     return value
 
 
-_Name = Annotated[str, Field(min_length=1)]
+def _as_names(value: Any) -> Any:
+    # What pydantic says of a bare string, "a valid tuple", helps nobody.
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("a list of names, such as ['gpt-4o'], none of them empty")
+    return tuple(value)
+
+
+_Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
 
 
 class LLMConfig(_Checked):
@@ -184,23 +191,63 @@ class LLMConfig(_Checked):
     """The price class to choose from."""
     quality_floor: Annotated[ModelCapability, AfterValidator(_as_level)] | None = None
     """`simple`, `moderate` or `complex`: no choice of the router's goes below."""
-    allow_models: tuple[_Name, ...] = ()
+    allow_models: _Names = ()
     """Models, or whole providers, that alone may be chosen; empty for all. A model that you name is not held to it."""
-    deny_models: tuple[_Name, ...] = ()
+    deny_models: _Names = ()
     """Models, or whole providers, that are never chosen."""
     routing: Literal["enforce", "observe"] = "enforce"
     """`observe`: `model` is taken, and what `"auto"` would have chosen is only said."""
-    fallbacks: tuple[str, ...] | None = None
+    fallbacks: _Names | None = None
     """Models to try in turn where one fails and another may do better. `None`: none where you name the model, else the
     next best candidates; empty: none at all."""
-    context_window_fallbacks: tuple[str, ...] = ()
+    context_window_fallbacks: _Names = ()
     """Models to try where the provider says that the request is too long for one."""
-    content_policy_fallbacks: tuple[str, ...] = ()
+    content_policy_fallbacks: _Names = ()
     """Models to try where the provider refuses the request for its content."""
     max_cost_usd: Annotated[Decimal | None, PlainValidator(_as_usd)] = None
     """The most that one completion may cost, all its attempts together: what could cost more is refused, not sent."""
     cache_ttl_s: float | None = Field(default=None, strict=True, gt=0, le=_YEAR_S, allow_inf_nan=False)
     """For how many seconds an answer may be given again to the very same request; `None`: never."""
+
+    if TYPE_CHECKING:
+
+        def __init__(  # noqa: PLR0913  # every field is an argument
+            self,
+            *,
+            model: str | None = None,
+            provider: LLMProvider | str | None = None,
+            temperature: float | None = None,
+            top_p: float | None = None,
+            max_tokens: int | None = None,
+            stop: str | list[str] | None = None,
+            seed: int | None = None,
+            n: int | None = None,
+            frequency_penalty: float | None = None,
+            presence_penalty: float | None = None,
+            response_format: Any = None,
+            tools: list[dict[str, Any]] | None = None,
+            tool_choice: str | dict[str, Any] | None = None,
+            reasoning_effort: str | None = None,
+            service_tier: str | None = None,
+            api_base: str | None = None,
+            api_key: str | None = None,
+            timeout_s: float = 120.0,
+            stream_idle_timeout_s: float = 60.0,
+            max_retries: int = 2,
+            extra: Mapping[str, Any] = ...,
+            capability: ModelCapability | str | None = None,
+            tier: ModelTier | str | None = None,
+            quality_floor: ModelCapability | str | None = None,
+            allow_models: list[str] | tuple[str, ...] = (),
+            deny_models: list[str] | tuple[str, ...] = (),
+            routing: Literal["enforce", "observe"] = "enforce",
+            fallbacks: list[str] | tuple[str, ...] | None = None,
+            context_window_fallbacks: list[str] | tuple[str, ...] = (),
+            content_policy_fallbacks: list[str] | tuple[str, ...] = (),
+            max_cost_usd: Decimal | str | float | None = None,
+            cache_ttl_s: float | None = None,
+        ) -> None:
+            """Take what the fields are made from, which is more than what they hold: names, lists, dollars as text."""
 
     def _check(self) -> None:
         for name in sorted(_OURS & self.extra.keys()):

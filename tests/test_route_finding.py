@@ -140,7 +140,7 @@ def test_only_configured_providers_are_chosen():
     environ: dict[str, str] = {}
     surroundings = around(environ)
 
-    with pytest.raises(NoModelError, match="set OLLAMA_API_KEY or OPENAI_API_KEY or ANTHROPIC_API_KEY"):
+    with pytest.raises(NoModelError, match="set OLLAMA_API_BASE or OPENAI_API_KEY or ANTHROPIC_API_KEY"):
         choose(LLMConfig(capability="simple"), surroundings)
     environ["ANTHROPIC_API_KEY"] = "sk"
 
@@ -354,9 +354,9 @@ def test_without_breakers_no_circuit_is_open():
 
 
 @pytest.mark.parametrize("name", ["prefer_cheaper_at", "prefer_cheapest_at"])
-@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [-0.1, 80, float("nan"), float("inf")])
 def test_a_share_that_is_none_is_refused(name, value):
-    """1 and more turns it off."""
+    """1 turns it off; 80 is a slip of the pen for 0.8, and would turn it off unseen."""
     with pytest.raises(ConfigurationError, match=name):
         load_settings({name: value})
-    assert 1.5 == getattr(load_settings({name: 1.5}), name)
+    assert 1 == getattr(load_settings({name: 1}), name)

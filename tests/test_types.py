@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import inspect
 import pickle
+import textwrap
 from decimal import Decimal
 
 import pytest
@@ -79,6 +82,12 @@ BAD = [
     ("extra", [], "dictionary"),
     ("extra", {1: 2}, "string"),
     ("capability", "genius", "simple"),
+    ("fallbacks", "gpt-4o", "a list of names"),
+    ("fallbacks", [""], "none of them empty"),
+    ("context_window_fallbacks", "gpt-4o", "a list of names"),
+    ("content_policy_fallbacks", [7], "a list of names"),
+    ("allow_models", "openai", "a list of names"),
+    ("deny_models", {"openai": True}, "a list of names"),
     ("cache_ttl_s", 0, "greater than 0"),
     ("cache_ttl_s", -1, "greater than 0"),
     ("cache_ttl_s", float("nan"), "finite"),
@@ -226,6 +235,18 @@ def test_a_configuration_can_be_copied_whole(copied):
 
     assert config == copied(config)
     assert {"user": "u1"} == copied(config).model_dump()["extra"]
+
+
+def test_what_a_type_checker_is_told_are_the_fields():
+    """The arguments that are written out for type checkers have the names and the defaults of the fields."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(LLMConfig))).body[0].body
+    (hidden,) = [each for each in body if isinstance(each, ast.If)]
+    told = hidden.body[0].args
+    defaults = {name.arg: ast.unparse(default) for name, default in zip(told.kwonlyargs, told.kw_defaults, strict=True)}
+    extra = defaults.pop("extra")
+
+    assert "..." == extra
+    assert defaults == {name: repr(each.default) for name, each in LLMConfig.model_fields.items() if name != "extra"}
 
 
 # --- what comes back --------------------------------------------------------------------------------------------------

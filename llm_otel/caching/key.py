@@ -38,7 +38,6 @@ SHAPES_NOTHING = frozenset(
         "metadata",
         "verbose",
         # how it is sent
-        "client",
         "shared_session",
     }
 )

@@ -26,7 +26,7 @@ def route(  # noqa: PLR0913, PLR0917  # each option of a command is an argument
     prompt: Annotated[str, typer.Argument(help="The text of the request; - reads it from standard input.")],
     model: Annotated[
         str | None,
-        typer.Option(help="auto rates the prompt, as do neither --capability nor --tier.", show_default=False),
+        typer.Option(help="A name; auto rates the prompt, as is done without this, --capability and --tier."),
     ] = None,
     capability: Annotated[
         str | None, typer.Option(help="Good enough for: simple, moderate, complex, coding, research.")
@@ -83,12 +83,12 @@ def _environment(*, all_providers: bool) -> tuple[Mapping[str, str], str | None]
 
     ours = {entry.provider for entry in default_registry().entries()}
     known = [provider for provider in PROVIDERS if provider.name in ours]
-    everything = {name: "set" for each in known for name in (*each.key_env, *each.address_env)}
+    everything = {name: "set" for each in known for name in each.variables}
     if all_providers:
         return everything, None
     if any(provider.configured_by(os.environ) is not None for provider in known):
         return os.environ, None
-    variables = ", ".join((*each.key_env, *each.address_env)[0] for each in known)
+    variables = ", ".join(each.variables[0] for each in known)
     return everything, f"No provider is configured here, so all are taken to be. A call needs one of {variables}."
 
 
@@ -117,12 +117,19 @@ def _draw(decision: RouteDecision, note: str | None, *, explain: bool, no_color:
             console.print()
             console.print(_table(decision, console.width))
         else:
-            cost = _cost(decision.estimated_cost_usd)
-            about = f"about {cost}" if cost else "price unknown"
-            why = ", ".join(decision.reason_codes)
-            console.print(f"{decision.model} ({decision.provider}), {about}: {why}", markup=False, soft_wrap=True)
+            console.print(_line(decision), markup=False, soft_wrap=True)
     if note is not None:
         open_console(no_color=no_color, stderr=True).print(note, style="dim", markup=False, soft_wrap=True)
+
+
+def _line(decision: RouteDecision) -> str:
+    from llm_otel.routing.reasons import EXPLICIT_MODEL
+
+    cost, reasons = _cost(decision.estimated_cost_usd), decision.reason_codes
+    # Of a model that was named nobody has asked what it costs, which is not that nobody knows.
+    unknown = "" if EXPLICIT_MODEL in reasons else ", price unknown"
+    about = f", about {cost}" if cost else unknown
+    return f"{decision.model} ({decision.provider}){about}: {', '.join(reasons)}"
 
 
 def _table(decision: RouteDecision, width: int) -> object:

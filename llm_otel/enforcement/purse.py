@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from llm_otel.enforcement.offers import Asked
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from llm_otel.budgets.ledger import Crossed
+    from llm_otel.budgets.ledger import Crossing
     from llm_otel.budgets.matching import Matched
     from llm_otel.budgets.shapes import Shape
     from llm_otel.call import CallRequest
@@ -41,19 +41,19 @@ class Purse:
         settled: What is done when the last bill is with the ledger; `None` if it is.
     """
 
-    __slots__ = ("_asked", "_crossed", "_dearer", "_enforcer", "_next_sign_s", "_run", "_spent", "admission", "settled")
+    __slots__ = ("_alerted", "_asked", "_dearer", "_enforcer", "_next_sign_s", "_run", "_spent", "admission", "settled")
 
-    def __init__(self, enforcer: Enforcer, run: Matched, crossed: Crossed) -> None:
+    def __init__(self, enforcer: Enforcer, run: Matched, alerted: Callable[[Crossing], None]) -> None:
         """Open a purse.
 
         Args:
             enforcer: The runtime's.
             run: The budgets of the runs around the call.
-            crossed: Takes thresholds that spend reaches by this call.
+            alerted: Takes thresholds that spend reaches by this call, once they are announced.
         """
         self._enforcer = enforcer
         self._run = run
-        self._crossed = crossed
+        self._alerted = alerted
         self._next_sign_s = 0.0
         self._spent = 0
         self._asked: Asked | None = None
@@ -128,6 +128,12 @@ class Purse:
         self._spent += actual
         self.settled = self._enforcer.settle(admission, actual, may_block=may_block, crossed=self._crossed)
         return self._held(admission, actual, usage)
+
+    def _crossed(self, crossings: tuple[Crossing, ...]) -> None:
+        """Tell of thresholds that this call has taken spend to: on its span too, where that has not ended."""
+        self._enforcer.announce(crossings)
+        for crossing in crossings:
+            self._alerted(crossing)
 
     def _held(self, admission: Admission, actual: int, usage: Usage | None) -> Held:
         offer, hold = admission.offer, admission.hold

@@ -69,6 +69,13 @@ class Provider:
         """Every id that LiteLLM has for it, the preferred one first."""
         return (self.litellm, *self.other_litellm)
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables of which one configures it, first the one to set: a server of one's own is found by address."""
+        if self.is_local:
+            return (*self.address_env, *self.key_env)
+        return (*self.key_env, *self.address_env)
+
     def configured_by(self, environ: Mapping[str, str]) -> str | None:
         """Return the first variable that gives a credential or an address for it; `None`: there is none."""
         return next((name for name in (*self.key_env, *self.address_env) if environ.get(name)), None)

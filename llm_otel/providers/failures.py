@@ -65,6 +65,8 @@ _UNSENDABLE = frozenset(
 """A bad address: no HTTP client can do anything with it, now or later."""
 _UNREADABLE = frozenset({"JSONDecodeError", "UnicodeDecodeError"})
 _TRANSPORTS = frozenset({"httpx", "httpcore", "aiohttp", "builtins", "socket", "asyncio"})
+_CLIENTS = frozenset({"openai", "httpx", "httpcore", "aiohttp"})
+"""What only raises where no answer could be read: a status, or no connection."""
 _LOST_BY_CLASS = frozenset({"Timeout", "APITimeoutError", "APIConnectionError"})
 _KINDS = {
     "ContextWindowExceededError": FailureKind.CONTEXT_WINDOW,
@@ -94,7 +96,7 @@ def failure_of(error: BaseException, handled: BaseException | None = None) -> Fa
         response = getattr(link, "response", None)
         if name == "HTTPStatusError" or (root == "openai" and getattr(response, "status_code", None) is not None):
             return _answered(error_type, response, getattr(link, "code", None))
-        if name in _UNREADABLE or _is_stumble(link, error):
+        if name in _UNREADABLE or _is_stumble(link, error, handled):
             return Failure(error_type=error_type, charge=Charge.RECEIVED)
         if root in _TRANSPORTS and name in _NEVER_SENT and not _is_relabelled(link):
             return Failure(error_type=error_type, is_retryable=True)
@@ -110,8 +112,8 @@ def _is_relabelled(link: BaseException) -> bool:
     return type(link).__name__ == "ConnectError" and type(link.__cause__).__module__.startswith("aiohttp")
 
 
-def _chain(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
-    link: BaseException | None = error
+def _chain(error: BaseException | None, handled: BaseException | None) -> Iterator[BaseException]:
+    link = error
     for _ in range(_LONGEST_CHAIN):
         if link is None or link is handled:
             return
@@ -120,15 +122,22 @@ def _chain(error: BaseException, handled: BaseException | None) -> Iterator[Base
         link = original if isinstance(original, BaseException) else link.__cause__ or link.__context__
 
 
-def _is_stumble(link: BaseException, error: BaseException) -> bool:
+def _is_stumble(link: BaseException, error: BaseException, handled: BaseException | None) -> bool:
     """Tell whether LiteLLM failed over an answer that came, but not in the shape it expects: no status beneath is real.
 
-    For OpenAI it makes up an error of its own, where anything that the SDK raised would stand beneath it.
+    For OpenAI, and for those who speak like it (Mistral, Groq, DeepSeek, xAI), it makes up an error of its own, where
+    anything that the SDK or the HTTP client raised would stand beneath it.
     """
     if type(link).__module__ == "litellm.llms.openai.common_utils":
-        beneath = link.__cause__ or link.__context__
-        return type(beneath).__module__.partition(".")[0] != "openai"
+        beneath = _chain(link.__cause__ or link.__context__, handled)
+        return not any(_is_of_client(each) for each in beneath)
     return link is not error and isinstance(link, LookupError | TypeError | AttributeError | ValueError)
+
+
+def _is_of_client(link: BaseException) -> bool:
+    """Tell whether an HTTP client or an SDK raised it, or the operating system beneath them."""
+    kind = type(link)
+    return kind.__module__.partition(".")[0] in _CLIENTS or isinstance(link, OSError)
 
 
 def _answered(error_type: str, response: Any, code: Any) -> Failure:

@@ -51,17 +51,30 @@ _OF_ITS_PROVIDER = frozenset(
         "api_version",
         "base_model",
         "base_url",
+        "client",
+        "client_id",
         "custom_llm_provider",
+        "default_headers",
+        "deployment_id",
         "extra_body",
         "extra_headers",
+        "extra_query",
         "headers",
         "model_info",
         "organization",
+        "project",
+        "region_name",
         "service_tier",
+        "ssl_verify",
+        "tenant_id",
     }
 )
 """What no other provider may get, or would understand: LiteLLM makes Gemini's "priority" of OpenAI's "auto"."""
-_PREFIXES_OF_PROVIDERS = ("aws_", "azure_", "vertex_", "watsonx_")
+_PREFIXES_OF_PROVIDERS = ("aws_", "azure_", "oci_", "sagemaker_", "vertex_", "watsonx_")
+_SECRET = frozenset({"apikey", "credential", "credentials", "key", "password", "secret", "token"})
+"""Words in the names of what opens a provider's door. LiteLLM (1.105) writes what it does not know into the request to
+whoever speaks like OpenAI."""
+_OPENS_NOTHING = frozenset({"prompt_cache_key"})
 
 
 def for_target(first: ModelRef, arguments: Mapping[str, Any], ref: ModelRef) -> dict[str, Any]:
@@ -86,7 +99,9 @@ def moved(first: ModelRef, arguments: Mapping[str, Any], ref: ModelRef) -> dict[
 
 
 def _is_of_its_provider(name: str) -> bool:
-    return name in _OF_ITS_PROVIDER or name.startswith(_PREFIXES_OF_PROVIDERS)
+    if name in _OF_ITS_PROVIDER or name.startswith(_PREFIXES_OF_PROVIDERS):
+        return True
+    return name not in _OPENS_NOTHING and not _SECRET.isdisjoint(name.split("_"))
 
 
 def judged_by_litellm(arguments: Mapping[str, Any]) -> frozenset[str]:

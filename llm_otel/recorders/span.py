@@ -1,7 +1,7 @@
 """The inference span: `chat {model}`, CLIENT, by the GenAI conventions, with the cost beside the tokens.
 
-The happy path is one span. Where there was more than one attempt, each gets a child `attempt {n}`, INTERNAL, without
-`gen_ai.usage.*`: a sum over spans counts every token once.
+The happy path is one span. Where there was more than one attempt, or the only one went to a fallback, each gets a child
+`attempt {n}`, INTERNAL, without `gen_ai.usage.*`: a sum over spans counts every token once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from llm_otel import semconv, tracing
-from llm_otel.call import Outcome
+from llm_otel.call import AttemptReason, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ def finish(span: Span, record: CallRecord, content: Mapping[str, AttributeValue]
     """
     try:
         if span.is_recording():
-            if len(record.attempts) > 1:
+            if _is_worth_telling(record.attempts):
                 for attempt in record.attempts:
                     _write_attempt(span, attempt, started_ns=record.started_ns)
             span.set_attributes(_response_attributes(record))
@@ -150,7 +150,7 @@ def _answer_attributes(record: CallRecord) -> dict[str, AttributeValue]:
         attributes[semconv.CACHE_HIT] = True
     if record.time_to_first_chunk_s is not None:
         attributes[semconv.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = record.time_to_first_chunk_s
-    if len(record.attempts) != 1:
+    if not record.attempts or _is_worth_telling(record.attempts):
         attributes[semconv.ATTEMPT_COUNT] = len(record.attempts)
     if record.usage is not None:
         _add_usage(attributes, record.usage)
@@ -230,6 +230,11 @@ def _mark_failed(span: Span, record: CallRecord) -> None:
         span.set_attribute(semconv.HTTP_RESPONSE_STATUS_CODE, failure.status_code)
         description = f"{failure.error_type}: HTTP {failure.status_code}"
     tracing.mark_failed(span, failure.error_type, description)
+
+
+def _is_worth_telling(attempts: tuple[AttemptRecord, ...]) -> bool:
+    """Tell whether the span of the call does not say all: of a fallback it has neither the provider nor the model."""
+    return len(attempts) > 1 or any(attempt.reason is AttemptReason.FALLBACK for attempt in attempts)
 
 
 def _write_attempt(parent: Span, attempt: AttemptRecord, *, started_ns: int) -> None:

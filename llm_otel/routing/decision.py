@@ -65,7 +65,7 @@ class RouteDecision(BaseModel):
         lines = [f"{self.model} ({self.provider}){cost}", *(f"- {explain(code)}" for code in self.reason_codes)]
         if self.original_model is not None:
             saved = self.estimated_saved_usd
-            less = "" if saved is None else f", which saves about {_dollars(saved)}"
+            less = "" if saved is None else f"; that saves about {_dollars(saved)}"
             lines.append(f"- Without that budget it would have been {self.original_model}{less}.")
         fitting = sum(each.fits for each in self.candidates)
         if len(self.candidates) > 1:

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from llm_otel.routing.wanted import Need
 
 
+_WORTH_IT = 0.9
+"""Of the original's cost: what costs more than that is not the next cheaper model but one of the same price. Many stand
+so close together that a step of one saves a hundredth, for an answer that another model writes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taper:
     """From which share of a budget's limit on cheaper models are taken; spend and holds count.
 
     Attributes:
-        cheaper_at: The next cheaper model that is as good. 1.0 or more: never.
+        cheaper_at: The next model that is as good, and cheaper by a tenth at least. 1.0 or more: never.
         cheapest_at: The cheapest that is good enough. 1.0 or more: never.
     """
 
@@ -80,19 +85,22 @@ def cheaper_than(
     code = taper.pressure(pressed)
     if code is None or original.estimated_nano is None:
         return None
-    work = _least(original, need) if code == BUDGET_CRITICAL else _same(original, need)
+    is_critical = code == BUDGET_CRITICAL
+    work = _least(original, need) if is_critical else _same(original, need)
+    most_nano = original.estimated_nano * (1 if is_critical else _WORTH_IT)
     cheaper = [
         (option.estimated_nano, option)
         for option in pool()
         if option.estimated_nano is not None
         and option.estimated_nano < original.estimated_nano
+        and option.estimated_nano <= most_nano
         and option.is_good_for(work)
         and (headroom.get(option.model, NO_BUDGET).ratio or 0.0) <= (pressed.ratio or 0.0)
     ]
     if not cheaper:
         return None
     # Both take the first of equals.
-    extreme = min if code == BUDGET_CRITICAL else max
+    extreme = min if is_critical else max
     nano, option = extreme(cheaper, key=itemgetter(0))
     return Cheaper(option, coded(code, pressed.budget), original.estimated_nano - nano)
 

@@ -59,6 +59,11 @@ def test_what_is_not_given_is_not_there():
     assert key() == key(temperature=None, api_key=None)
 
 
+def test_a_client_of_the_callers_is_not_cached_for():
+    """It has an address and a key of its own, which nobody can see."""
+    assert None is key(client=object())
+
+
 @pytest.mark.parametrize(
     "same",
     [

@@ -50,7 +50,7 @@ def test_an_address_is_not_shown():
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [[1], 7, [""], {"tenant": 1.5}, [["tenant"]]])
+@pytest.mark.parametrize("wrong", [[1], 7, [""], {"tenant": 1.5}, [["tenant"]], '["tenant"]', "['tenant']"])
 def test_tags_have_names(wrong):
     """The error says which setting, and what is allowed."""
     with pytest.raises(ConfigurationError, match=r"^cache_tenant_tags=.*names of tags"):

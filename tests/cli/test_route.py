@@ -30,6 +30,11 @@ def test_one_line_says_model_cost_and_why(route):
     assert "" == finished.stderr
 
 
+def test_a_model_that_is_named_is_not_said_to_have_no_price(route):
+    """It is compared with nothing, so its cost is not asked."""
+    assert "gpt-4o (openai): explicit_model\n" == route(QUESTION, "--model", "gpt-4o").stdout
+
+
 def test_without_a_word_the_prompt_is_rated(route):
     """As with `model="auto"`."""
     alone, said = route(QUESTION), route(QUESTION, "--model", "auto")

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from llm_otel import steps
 from llm_otel.budgets.ledger import Hold, Settlement
 from llm_otel.budgets.matching import NOTHING, BudgetSet, run_budget, run_of
-from llm_otel.enforcement import headrooms, steps
+from llm_otel.enforcement import headrooms
 from llm_otel.enforcement.headrooms import KEPT_S
 from llm_otel.enforcement.steps import Look
 from llm_otel.routing.headroom import NO_BUDGET, Headroom

@@ -188,6 +188,32 @@ def test_a_connection_that_was_lost(links):
     assert (None, True, Charge.RECEIVED) == seen(failure_of(raised(*links)))
 
 
+def like_openai() -> Exception:
+    """Return LiteLLM's own error for those who speak like OpenAI."""
+    return type("OpenAIError", (Exception,), {"__module__": "litellm.llms.openai.common_utils"})()
+
+
+@pytest.mark.parametrize(
+    ("beneath", "expected"),
+    [
+        ([status_error(500)], (500, True, Charge.NOTHING)),
+        ([status_error(429)], (429, True, Charge.NOTHING)),
+        ([litellm_error("MaskedHTTPStatusError"), status_error(503)], (503, True, Charge.NOTHING)),
+        ([status_error(401)], (401, False, Charge.NOTHING)),
+        ([httpx.ConnectError("refused")], (None, True, Charge.NOTHING)),
+        ([litellm_error("Timeout", 408), httpx.ReadTimeout("x")], (None, True, Charge.RECEIVED)),
+        ([TypeError("choices")], (None, False, Charge.RECEIVED)),
+        ([], (None, False, Charge.RECEIVED)),
+    ],
+    ids=["500", "429", "masked 503", "401", "refused", "time-out", "odd answer", "nothing"],
+)
+def test_providers_that_speak_like_openai(beneath, expected):
+    """LiteLLM asks Mistral, Groq, DeepSeek and xAI without the SDK: what the HTTP client raised stands beneath."""
+    error = raised(litellm_error("InternalServerError", 500), like_openai(), *beneath)
+
+    assert expected == seen(failure_of(error))
+
+
 GARBAGE = {
     "openai": [litellm_error("InternalServerError", 500), litellm_error("OpenAIError", 500), Exception(), UNREADABLE],
     "anthropic": [litellm_error("APIConnectionError", 500), litellm_error("AnthropicError", 200), UNREADABLE],

@@ -17,6 +17,21 @@ def test_what_belongs_to_a_provider_stays_with_it():
     assert ARGUMENTS | {"model": ANTHROPIC.litellm_model} == moved(OPENAI, ARGUMENTS | ITS_OWN, ANTHROPIC)
 
 
+@pytest.mark.parametrize(
+    "name", ["client", "credentials", "hf_token", "oci_key", "client_secret", "litellm_credential_name"]
+)
+def test_keys_of_any_name_stay_with_their_provider(name):
+    """LiteLLM writes what it does not know into the request; a client of an SDK's has a key and an address."""
+    assert name not in moved(OPENAI, ARGUMENTS | {name: "of-one"}, ANTHROPIC)
+    assert name in moved(OPENAI, ARGUMENTS | {name: "of-one"}, OTHER_OPENAI)
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "prompt_cache_key", "top_k", "user"])
+def test_what_is_no_key_goes_along(name):
+    """A name that is like that of a key is none."""
+    assert 1 == moved(OPENAI, ARGUMENTS | {name: 1}, ANTHROPIC)[name]
+
+
 def test_another_model_of_the_provider_gets_it_all():
     """It is the same server."""
     assert ARGUMENTS | ITS_OWN | {"model": OTHER_OPENAI.litellm_model} == moved(

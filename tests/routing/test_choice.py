@@ -294,6 +294,18 @@ def test_near_its_limit_a_budget_has_cheaper_models_taken(ratio, expected, reaso
         assert "explicit_model" in decision.reason_codes
 
 
+def test_what_is_hardly_cheaper_is_no_next_cheaper_model():
+    """Another model for a hundredth less is a change for nothing; where the budget is critical every bit counts."""
+    dear, same, tenth = option("dear", 100), option("same", 91), option("tenth", 90)
+    wanted = Wanted(model=ref("dear"), capability=SIMPLE)
+
+    def taken(ratio, *options):
+        return choose(wanted, *options, headroom=headroom(ratio, *options), taper=TAPER).decision.model
+
+    assert ["tenth", "dear"] == [taken(0.8, dear, same, tenth), taken(0.8, dear, same)]
+    assert "same" == taken(0.95, dear, same)
+
+
 def test_the_model_that_was_named_is_what_a_cheaper_one_falls_back_to():
     """It is what the caller wanted; unless there were to be no fallbacks."""
     options = [CHEAP, DEAR]

@@ -2,7 +2,7 @@
 # Nobody calls these functions, so that there is nothing to say of them; a print keeps a name in use.
 # ruff: noqa: D103, T201
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, assert_type
 
@@ -12,6 +12,7 @@ import llm_otel
 from llm_otel import (
     AsyncLLMStream,
     Candidate,
+    CircuitOpenError,
     ConfigurationError,
     LLMChunk,
     LLMConfig,
@@ -22,8 +23,12 @@ from llm_otel import (
     LLMStream,
     ModelCapability,
     ModelInfo,
+    ModelTier,
+    NoModelError,
     ProviderError,
     RouteDecision,
+    RouteRequest,
+    RoutingPolicy,
     UnknownModelError,
     UnknownProviderError,
     UsageStats,
@@ -219,8 +224,48 @@ def check_config() -> None:
     assert_type(config.timeout_s, float)
     assert_type(config.model_copy(update={"temperature": 1.0}), LLMConfig)
 
+    routed = LLMConfig(
+        capability="coding",
+        tier=ModelTier.ECONOMY,
+        quality_floor="moderate",
+        fallbacks=["gpt-4o"],
+        allow_models=("openai",),
+        max_cost_usd="0.05",
+        cache_ttl_s=60,
+        routing="enforce",
+    )
+    assert_type(routed.capability, ModelCapability | None)
+    assert_type(routed.fallbacks, tuple[str, ...] | None)
+    assert_type(routed.max_cost_usd, Decimal | None)
+
+    LLMConfig(fallbacks="gpt-4o")  # type: ignore[arg-type]
     LLMConfig(max_tokens="many")  # type: ignore[arg-type]
     LLMConfig(max_token=5)  # type: ignore[call-arg]
+
+
+class Dearest:
+    name = "dearest"
+
+    def choose(self, request: RouteRequest, candidates: Sequence[Candidate]) -> Candidate:
+        return max(candidates, key=lambda each: each.estimated_cost_usd or 0)
+
+
+def check_routing() -> None:
+    policy: RoutingPolicy = Dearest()
+    router = LLMRouter(LLMConfig(model="auto"), policy=policy)
+    try:
+        decision = router.route(MESSAGES, tags={"team": "search"})
+    except NoModelError as error:
+        assert_type(error.why_not, dict[str, str])
+        raise
+    assert_type(decision.estimated_cost_usd, Decimal | None)
+    assert_type(decision.capability, ModelCapability | None)
+    try:
+        router.complete(MESSAGES)
+    except CircuitOpenError as error:
+        assert_type(error.retry_after_s, float | None)
+    except ProviderError as error:
+        assert_type(error.tried, tuple[str, ...])
 
 
 def check_response(response: LLMResponse) -> None:

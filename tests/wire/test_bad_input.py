@@ -33,7 +33,7 @@ BAD_ROUTING = [
     ("routing", {"capability": "simple", "routing": "observe"}),
     ("fallbacks", {"model": "gpt-4o", "fallbacks": "gpt-4o-mini"}),
     ("fallbacks", {"model": "gpt-4o", "fallbacks": (1,)}),
-    ("fallbacks[0]", {"model": "gpt-4o", "fallbacks": ("",)}),
+    ("fallbacks", {"model": "gpt-4o", "fallbacks": ("",)}),
     ("fallbacks[1]", {"model": "gpt-4o", "fallbacks": ("gpt-4o-mini", "who-knows")}),
     ("fallbacks[0]", {"model": "gpt-4o", "fallbacks": ("auto",)}),
     ("fallbacks[0]", {"model": "auto", "fallbacks": ("who-knows",)}),
@@ -112,10 +112,21 @@ def exhaust(caller, asked):
         caller.run(read()) if caller.is_async else list(asked)
 
 
-def test_a_policy_that_cannot_choose():
+class Policy:
+    """Chooses, once it is made."""
+
+    name = "mine"
+
+    def choose(self, request, candidates):
+        """Return them as they are."""
+        return candidates
+
+
+@pytest.mark.parametrize("policy", ["cheapest", Policy], ids=["a name", "a class"])
+def test_a_policy_that_cannot_choose(policy):
     """It is refused when the router is made."""
     with pytest.raises(ConfigurationError, match="policy"):
-        LLMRouter(policy="cheapest")
+        LLMRouter(policy=policy)
 
 
 @asked_by(providers=("openai",), entrances=(ROUTER,))

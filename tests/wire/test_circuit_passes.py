@@ -166,3 +166,17 @@ def test_ctrl_c_before_a_fallback(make, health, clock, monkeypatch):
 
     assert isinstance(make(False, strike(ConnectionResetError("struck"))), KeyboardInterrupt)
     assert [(("openai", FIRST.model), True)] == health.noted_of
+
+
+@both
+def test_a_recorder_of_circuits_that_raises(make, health, is_async, books, monkeypatch):
+    """In strict mode it does: the attempt is paid for and written down all the same."""
+
+    def noted(admitted, now_s, *, failed):
+        Watched.noted(health, admitted, now_s, failed=failed)
+        raise RuntimeError("struck")
+
+    monkeypatch.setattr(health, "noted", noted)
+
+    assert isinstance(make(is_async, lambda call: "raw"), RuntimeError)
+    assert ("success", 1) == (books.only.outcome, books.only.attempts)

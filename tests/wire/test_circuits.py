@@ -103,6 +103,13 @@ def test_who_has_a_fallback_does_not_notice(caller, outage, simulator, books):
     assert ("anthropic", "fallback:gpt-4o-mini") == (got.result.provider, got.result.decision.reason_codes[0])
     assert 1 == books.metric(semconv.ATTEMPTS, reason="fallback", outcome="success", model=ANTHROPIC.name)
     assert 1 == books.metric(semconv.REQUESTS, outcome="success", model=OPENAI.name)
+    (attempt,) = books.children(books.calls[-1])
+    assert ("attempt 1", "fallback", "anthropic", ANTHROPIC.name) == (
+        attempt.name,
+        attempt.attributes[semconv.ATTEMPT_REASON],
+        attempt.attributes[semconv.ATTEMPT_PROVIDER],
+        attempt.attributes[semconv.ATTEMPT_MODEL],
+    )
 
 
 @four_forms

@@ -290,6 +290,35 @@ def test_a_stream_closed_by_another_thread(caller, simulator, books):
     assert read[0] == BEGINNING
 
 
+@asked_by(providers=("openai",), entrances=(ROUTER,), is_stream=True)
+def test_a_stream_closed_while_it_is_opened(caller, simulator, books, run):
+    """By another thread or task: its reader gets nothing of the answer that comes after."""
+    held = Hang(after_chunks=0, reply=Reply(LONG))
+    simulator.script(held)
+
+    async def main():
+        stream = await caller.astream()
+        reader = asyncio.ensure_future(anext(stream, None))
+        await asyncio.to_thread(simulator.wait_for_requests)
+        await stream.aclose()
+        held.release()
+        return [await reader]
+
+    if caller.is_async:
+        read = run(main())
+    else:
+        read, stream = [], caller.stream()
+        reader = threading.Thread(target=lambda: read.append(next(stream, None)))
+        reader.start()
+        simulator.wait_for_requests()
+        stream.close()
+        held.release()
+        reader.join()
+
+    assert [None] == read
+    assert "abandoned" == books.only.outcome
+
+
 @asked_by(providers=("openai",), is_stream=True, is_async=False)
 def test_a_stream_dropped_in_another_context(caller, simulator, books):
     """The call belongs to the scope in which it was made, wherever the garbage collector runs."""

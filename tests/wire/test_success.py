@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from decimal import Decimal
 
 from llm_otel import LLMConfig, LLMProvider, LLMRouter, semconv, traced_llm
 from llm_otel.demo.simulator import Reply
+from llm_otel.open_call import OpenCall
 from tests.wire.books import success
 from tests.wire.callers import HELLO, LITELLM_ROUTER, ROUTER, asked_by
 
@@ -28,6 +30,21 @@ def test_an_answer(caller, simulator, books):
     assert ("stop",) == books.said(semconv.GEN_AI_RESPONSE_FINISH_REASONS)
     assert (caller.is_stream or None) == books.said(semconv.GEN_AI_REQUEST_STREAM)
     assert (1, 27, caller.model.cost(18, 9)) == (got.scope.calls, got.scope.tokens, got.scope.totals.cost_nano)
+
+
+@asked_by(entrances=(ROUTER,))
+def test_nothing_of_a_call_is_left_to_the_collector(caller, simulator):
+    """Messages and answers are large: who is done with a call is rid of them at once, budgets or none."""
+    simulator.script(Reply(ANSWER))
+    gc.collect()
+    gc.disable()
+    try:
+        assert ANSWER == caller.ask().text
+        left = [each for each in gc.get_objects() if isinstance(each, OpenCall)]
+    finally:
+        gc.enable()
+
+    assert [] == left
 
 
 @asked_by(entrances=(LITELLM_ROUTER,))
