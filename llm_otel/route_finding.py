@@ -188,19 +188,32 @@ def find(
     return choice
 
 
-def serving(refs: tuple[ModelRef, ...], arguments: Mapping[str, Any]) -> tuple[ModelRef, ...]:
-    """Return those of some models that a request could go to: their providers would not refuse it, as far as is known.
+class Servers:
+    """Tells which models a request could go to: their providers would not refuse it, as far as is known.
 
-    Args:
-        refs: Named by the caller, so nothing but the request speaks against them.
-        arguments: Of LiteLLM's `completion`.
+    The request is read once, when it is first asked for any model.
     """
-    features, registry = features_of(arguments, rating=None, tags={}), default_registry()
-    relied_on = judged_by_litellm(arguments)
-    options = (
-        Option(ref=ref, entry=registry.find(ref.model, ref.provider), untaken=_untaken(ref, relied_on)) for ref in refs
-    )
-    return tuple(option.ref for option in options if refusal_of(option, features) is None)
+
+    __slots__ = ("_arguments", "_features", "_relied_on")
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        """Take the arguments of LiteLLM's `completion`."""
+        self._arguments = arguments
+        self._features: Features | None = None
+        self._relied_on: frozenset[str] = frozenset()
+
+    def among(self, refs: tuple[ModelRef, ...]) -> tuple[ModelRef, ...]:
+        """Return those of some models; the caller named them, so nothing but the request speaks against them."""
+        if not refs:
+            return ()
+        if self._features is None:
+            self._features = features_of(self._arguments, rating=None, tags={})
+            self._relied_on = judged_by_litellm(self._arguments)
+        return tuple(ref for ref in refs if refusal_of(self._option(ref), self._features) is None)
+
+    def _option(self, ref: ModelRef) -> Option:
+        entry = default_registry().find(ref.model, ref.provider)
+        return Option(ref=ref, entry=entry, untaken=_untaken(ref, self._relied_on))
 
 
 def _features(wanted: Wanted, arguments: Mapping[str, Any], tags: Mapping[str, str]) -> Features:

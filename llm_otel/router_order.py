@@ -12,6 +12,7 @@ from llm_otel.plan import NO_DETOURS, Caching, Plan
 from llm_otel.providers import loading, moving, replaying, requests
 from llm_otel.providers.adapter import Opened
 from llm_otel.recorders.route_attributes import attributes_of
+from llm_otel.route_finding import Servers
 from llm_otel.router_job import Job, provider_error
 from llm_otel.routing.decision import explicit
 from llm_otel.scope import Tags, current_scope, parse_tags
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from llm_otel.caching.entry import Entry
-    from llm_otel.call import CallRequest, FailureKind, Parameters
+    from llm_otel.call import CallRequest, Parameters
     from llm_otel.models.resolve import ModelRef
     from llm_otel.routing.choice import Choice
     from llm_otel.routing.decision import RouteDecision
@@ -102,9 +103,9 @@ class Order:
         """Make the job of a model that was named: the short way, without a look at any other."""
         template = self._template
         arguments = self._arguments(ref)
-        fallbacks = route_finding.serving(template.fallbacks, arguments) if template.fallbacks else ()
+        servers = Servers(arguments)
         request = self._request(ref, arguments, None)
-        plan = self._plan(request, (ref, *fallbacks), arguments)
+        plan = self._plan(request, (ref, *servers.among(template.fallbacks)), arguments, servers)
         decision = explicit(ref.model, ref.provider)
         return Job(self._made.instruments, plan, ref, arguments, self._config, decision, is_named=True)
 
@@ -116,7 +117,7 @@ class Order:
         arguments = self._arguments(first)
         sent = arguments if taken is first else moving.moved(first, arguments, taken)
         request = self._request(taken, sent, attributes_of(decision))
-        plan = self._plan(request, choice.targets, sent, instead_of=choice.original)
+        plan = self._plan(request, choice.targets, sent, Servers(sent), instead_of=choice.original)
         return Job(self._made.instruments, plan, first, arguments, self._config, decision, is_named=named is not None)
 
     def _arguments(self, ref: ModelRef) -> dict[str, Any]:
@@ -130,6 +131,7 @@ class Order:
         request: CallRequest,
         targets: tuple[ModelRef, ...],
         arguments: dict[str, Any],
+        servers: Servers,
         instead_of: ModelRef | None = None,
     ) -> Plan:
         template, ttl_s = self._template, self._config.cache_ttl_s
@@ -142,15 +144,14 @@ class Order:
             scope=self._scope,
             retry=template.retry,
             targets=targets,
-            detours=self._detours(arguments) if template.detours else NO_DETOURS,
+            detours={kind: servers.among(refs) for kind, refs in template.detours.items()}
+            if template.detours
+            else NO_DETOURS,
             health=self._made.health,
             caching=None if ttl_s is None else self._caching(request, targets[0], arguments, ttl_s),
             timeout_s=self._config.timeout_s,
             to_error=provider_error,
         )
-
-    def _detours(self, arguments: dict[str, Any]) -> dict[FailureKind, tuple[ModelRef, ...]]:
-        return {kind: route_finding.serving(refs, arguments) for kind, refs in self._template.detours.items()}
 
     def _caching(self, request: CallRequest, ref: ModelRef, arguments: dict[str, Any], ttl_s: float) -> Caching | None:
         """Return how the answer may come from the response cache; `None` where the request has no key."""

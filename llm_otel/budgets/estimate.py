@@ -105,13 +105,11 @@ class _Walk:
         self.has_cache_mark = False
 
 
-def extent_of(arguments: Mapping[str, Any], limits: ModelLimits, shape: Shape = CHAT) -> Extent:
-    """Bound a request, given the keyword arguments of LiteLLM's function. Linear in its size; never raises."""
-    return size_of(arguments, shape).within(limits)
-
-
 def size_of(arguments: Mapping[str, Any], shape: Shape = CHAT) -> Size:
-    """Walk through a request, once for all models that may take it."""
+    """Walk through a request, given the keyword arguments of LiteLLM's function: once for all models that may take it.
+
+    Linear in its size; never raises.
+    """
     walk = _Walk()
     walk.has_cache_mark = bool(arguments.get(CACHE_MARK) or arguments.get(_CACHE_MARKS_ELSEWHERE))
     walk.is_bounded = not reads_more(arguments, shape)

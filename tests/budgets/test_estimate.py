@@ -19,11 +19,11 @@ from llm_otel.budgets.estimate import (
     TOKENS_FOR_TOOLS,
     TOKENS_PER_CALL,
     Extent,
-    extent_of,
     fixed_tokens,
 )
 from llm_otel.budgets.shapes import CHAT
 from llm_otel.models.limits import ModelLimits
+from tests.extents import extent_of
 
 UNLIMITED = ModelLimits()
 SMALL = ModelLimits(context_window=8_192, max_output_tokens=4_096)

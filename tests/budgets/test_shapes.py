@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from llm_otel.budgets.estimate import TOKENS_FOR_TOOLS, extent_of
+from llm_otel.budgets.estimate import TOKENS_FOR_TOOLS
 from llm_otel.budgets.shapes import CHAT, EMBEDDINGS, RESPONSES, TEXT, Shape
 from llm_otel.models.limits import ModelLimits
+from tests.extents import extent_of
 
 UNLIMITED = ModelLimits()
 SMALL = ModelLimits(context_window=1_000, max_output_tokens=500)

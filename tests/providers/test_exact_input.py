@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from llm_otel.budgets.estimate import extent_of
 from llm_otel.models.limits import ModelLimits
 from llm_otel.providers.exact import exact_input
+from tests.extents import extent_of
 
 HELLO = [{"role": "user", "content": "Hello there, how are you today? " * 20}]
 

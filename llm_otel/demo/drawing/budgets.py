@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from rich.padding import Padding
 from rich.text import Text
 
+from llm_otel.demo.drawing.remarks import draw_remarks
 from llm_otel.drawing.budgets import draw_budgets
-from llm_otel.drawing.figures import dollars, plural, table
+from llm_otel.drawing.figures import dollars, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,16 +26,8 @@ def draw_run_budgets(budgets: Budgets | None, console: Console) -> None:
         return
     console.print("\n[bold]Budgets[/]")
     draw_budgets(budgets.standings, console, now_s=budgets.at_s, top=_TOP)
-    remarks = list(_remarks(budgets))
-    if not remarks:
+    if not draw_remarks("What they did", _remarks(budgets), console):
         return
-    drawn = table("What they did", has_header=False)
-    drawn.add_column("", width=23, no_wrap=True)
-    drawn.add_column("", overflow="fold")
-    for name, text in remarks:
-        drawn.add_row(name, text)
-    console.print()
-    console.print(drawn)
     if budgets.refusal is not None:
         console.print("The first caller that was refused got this:")
         console.print(Padding(Text(budgets.refusal, style="red"), (0, 0, 0, 2)))

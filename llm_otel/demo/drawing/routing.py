@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from llm_otel.drawing.figures import dollars, plural, table
+from llm_otel.demo.drawing.remarks import draw_remarks
+from llm_otel.drawing.figures import dollars, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,16 +16,7 @@ if TYPE_CHECKING:
 
 def draw_routing(routing: Routing, console: Console) -> None:
     """Draw what the router and the response cache did; nothing if nobody asked them to."""
-    remarks = list(_remarks(routing))
-    if not remarks:
-        return
-    drawn = table("What the router and the response cache did", has_header=False)
-    drawn.add_column("", width=23, no_wrap=True)
-    drawn.add_column("", overflow="fold")
-    for name, text in remarks:
-        drawn.add_row(name, text)
-    console.print()
-    console.print(drawn)
+    draw_remarks("What the router and the response cache did", _remarks(routing), console)
 
 
 def _remarks(routing: Routing) -> Iterator[tuple[str, str]]:
