@@ -11,6 +11,8 @@ from hypothesis import settings
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
+from llm_otel.models.registry import default_registry
+
 # How long an example takes is no test of ours: the first may pay for an import, and a busy machine stalls any.
 settings.register_profile("without_deadline", deadline=None)
 settings.load_profile("without_deadline")
@@ -21,6 +23,22 @@ def ctrl_c() -> None:
     """Have Ctrl-C work as in a program: a runner in the background starts with it ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep out of the user's own state: what a test leaves in a journal there, `llm-otel check` would report."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture
+def fresh_registry() -> Iterator[None]:
+    """Give the test a registry of models of its own: what it registers no other test finds."""
+    default_registry.cache_clear()
+    yield
+    default_registry.cache_clear()
 
 
 class SpanLog(SpanProcessor):

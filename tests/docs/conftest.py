@@ -15,6 +15,11 @@ def fresh_library(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def own_models(fresh_registry):
+    """Models that a page registers are its own."""
+
+
+@pytest.fixture(autouse=True)
 def sent_nowhere(monkeypatch):
     """Pages that ask for OTLP get none: a provider would be the whole test process's, until its end."""
     from llm_otel import telemetry

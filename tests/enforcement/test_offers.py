@@ -53,9 +53,8 @@ def amount(made: Offer) -> int:
 
 
 @pytest.fixture
-def own_models() -> Iterator[Any]:
+def own_models(fresh_registry: None) -> Any:
     """Register models for one test."""
-    default_registry.cache_clear()
 
     def register(provider: str, name: str, **facts: Any) -> None:
         known = {
@@ -70,8 +69,7 @@ def own_models() -> Iterator[Any]:
         }
         default_registry().register(ModelEntry(name=name, provider=provider, **{**known, **facts}))
 
-    yield register
-    default_registry.cache_clear()
+    return register
 
 
 def fresh_appraiser() -> Appraiser:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llm_otel.models.litellm_map import LiteLLMMap
-from llm_otel.models.registry import default_registry
 
 MAP_FILE = "model_prices_and_context_window_backup.json"
 
@@ -47,11 +46,3 @@ def litellm_files(tmp_path: Path) -> LiteLLMFiles:
         return LiteLLMMap(tmp_path)
 
     return write
-
-
-@pytest.fixture
-def fresh_registry() -> Iterator[None]:
-    """Give the test a default registry of its own."""
-    default_registry.cache_clear()
-    yield
-    default_registry.cache_clear()
