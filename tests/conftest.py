@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 from collections.abc import Iterator
@@ -39,6 +40,13 @@ def fresh_registry() -> Iterator[None]:
     default_registry.cache_clear()
     yield
     default_registry.cache_clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_was_there_before() -> None:
+    """Set it aside: a collection in a test looks at what came since, not at LiteLLM's million objects as well."""
+    gc.collect()
+    gc.freeze()
 
 
 class SpanLog(SpanProcessor):

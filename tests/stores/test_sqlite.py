@@ -342,7 +342,7 @@ async def test_many_areserves_do_not_wait_one_after_the_other(path, store):
         results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert [StoreUnavailableError] * 10 == [type(result) for result in results]
-    assert waiting.now_s < 5.1
+    assert waiting.now_s < 10  # the last may be called when the first has waited for a while
 
 
 # --- In the middle of an operation ------------------------------------------------------------------------

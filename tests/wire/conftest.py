@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 import os
 import threading
 import time
@@ -56,8 +55,6 @@ def litellm() -> Any:
     """LiteLLM, spared the callbacks for each chunk, which nobody listens to."""
     module = load_litellm()
     module.disable_streaming_logging = True
-    # Its thousand modules stay: a collection need not look at them.
-    gc.freeze()
     return module
 
 
