@@ -1,11 +1,13 @@
 # Needs make and Python 3.11 or newer; everything else is installed into .venv, from hashed locks.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest lint format bench bench-peers dashboards tools collector prometheus tempo compose lock clean
+.PHONY: help demo test test-oldest test-newest lint format bench bench-peers dashboards tools collector prometheus tempo compose lock clean
 
 BIN := .venv/bin
 INSTALL := sh scripts/install
 HOUSE := pyproject.toml scripts/install requirements/installer.txt
+NEWEST_TESTS := tests/test_*.py tests/stores tests/telemetry tests/traced tests/wire/test_cancellation.py \
+	tests/wire/test_concurrency.py tests/wire/test_stream_endings.py
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
@@ -18,6 +20,9 @@ test: .venv/.dev ## Run the tests (TESTS="tests/pricing -k tiers" picks some)
 
 test-oldest: .venv-oldest/.oldest ## Run what goes through LiteLLM on the oldest dependencies we allow (LiteLLM 1.105.0)
 	@.venv-oldest/bin/python -m pytest --hypothesis-profile=ci -m wire $(or $(TESTS),tests/contract tests/demo tests/docs tests/wire)
+
+test-newest: .venv-newest/.dev ## Run on the newest Python that we know to work (3.13) what a Python may break
+	@.venv-newest/bin/python -m pytest --hypothesis-profile=ci $(or $(TESTS),$(NEWEST_TESTS))
 
 lint: .venv/.dev ## Check style, types and layers
 	@$(BIN)/ruff check --quiet
@@ -55,7 +60,7 @@ lock: .venv/.dev ## Resolve requirements/*.txt anew (UPGRADE=--upgrade takes new
 	@sh scripts/lock $(UPGRADE)
 
 clean: ## Remove environments, caches and builds
-	@rm -rf .venv .venv-oldest .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@rm -rf .venv .venv-oldest .venv-newest .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.runtime: requirements/runtime.txt $(HOUSE)
@@ -69,6 +74,10 @@ clean: ## Remove environments, caches and builds
 
 .venv-oldest/.oldest: requirements/oldest.txt $(HOUSE)
 	@$(INSTALL) .venv-oldest $<
+	@touch $@
+
+.venv-newest/.dev: requirements/dev.txt $(HOUSE)
+	@PYTHON=$${PYTHON:-python3.13} $(INSTALL) .venv-newest $<
 	@touch $@
 
 .venv-peers/.peers: requirements/peers.txt $(HOUSE)

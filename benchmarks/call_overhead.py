@@ -14,7 +14,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
@@ -205,12 +205,15 @@ def measure_chunks() -> float:
 
 
 class RecordedStream:
-    """A job of the router whose provider has answered already."""
+    """An order of the router, and its job: the provider has answered already."""
 
     def __init__(self) -> None:
         request = CallRequest(operation="chat", provider="openai", model=MODEL, litellm_model=MODEL, is_streaming=True)
         self.instruments = llm_otel.runtime().instruments
         self.plan = Plan(request=request)
+
+    def job(self) -> Self:
+        return self
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 import threading
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_otel.budgets.budget import Budget, check_budgets
 from llm_otel.budgets.matching import BudgetSet
-from llm_otel.errors import ConfigurationError
+from llm_otel.errors import HIDDEN, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -126,7 +127,7 @@ def _tables(path: Path) -> tuple[str, list[Mapping[str, Any]]]:
         raise ConfigurationError("budgets_file", str(path), f"a TOML file that can be read ({exc.strerror})") from exc
     # No TOML, no text, no path at all, or tables within tables without end.
     except (ValueError, RecursionError) as exc:
-        raise ConfigurationError("budgets_file", str(path), f"valid TOML: {exc}") from exc
+        raise ConfigurationError("budgets_file", str(path), f"TOML that can be read: {exc}") from exc
     if TABLE not in found:
         # A slip of the pen, or a file that is just being written: neither takes limits away.
         raise ConfigurationError("budgets_file", str(path), f"a file with [[{TABLE}]]; {TABLE} = [] is one without any")
@@ -140,8 +141,10 @@ def _budget(table: Mapping[str, Any], index: int, text: str, path: Path) -> Budg
     unknown = next((name for name in table if name not in _FIELDS), None)
     if unknown is not None:
         # Its value is not shown: a setting that slipped below a [[budgets]] header may be a ledger with its password.
-        allowed = f"no field of a budget, which has {', '.join(_FIELDS)}; settings stand above the first [[{TABLE}]]"
-        raise _located(unknown, None, allowed, index, text, path)
+        near = difflib.get_close_matches(unknown, _FIELDS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        allowed = f"no field of a budget; {hint}it has {', '.join(_FIELDS)}; settings stand above the first [[{TABLE}]]"
+        raise _located(unknown, HIDDEN, allowed, index, text, path)
     for name in ("id", "limit_usd", "window"):
         if name not in table:
             raise _located(name, None, "every budget has one", index, text, path)

@@ -35,6 +35,10 @@ class Outcome(StrEnum):
     CACHED = "cached"
 
 
+UNASKED = (Outcome.DENIED, Outcome.CACHED)
+"""Endings that no provider brought about: how quick they are would flatter its latency."""
+
+
 class AttemptReason(StrEnum):
     """Why a request was sent."""
 
@@ -44,9 +48,11 @@ class AttemptReason(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """What a provider's refusal is about, where another kind of model may help."""
+    """What a refusal is about, where something else than to wait may help."""
 
     OTHER = "other"
+    NO_KEY = "no_key"
+    """There is no key to send the request with: nothing was sent."""
     CONTEXT_WINDOW = "context_window"
     """The request is too long for the model."""
     CONTENT_POLICY = "content_policy"
@@ -269,7 +275,7 @@ class CallRecord:
     @property
     def is_unpriced(self) -> bool:
         """Whether tokens were used that no price is known for."""
-        return any(attempt.is_unpriced for attempt in self.attempts)
+        return self.cost_nano is None
 
     @property
     def known_cost_nano(self) -> int:

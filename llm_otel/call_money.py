@@ -46,6 +46,7 @@ class CallMoney:
         "_instruments",
         "_plan",
         "_purse",
+        "_run_budgets",
         "_started_ns",
         "may_block",
         "offer",
@@ -74,6 +75,7 @@ class CallMoney:
         self._plan = plan
         self._started_ns = started_ns
         self._alerted = alerted
+        self._run_budgets: Matched = NOTHING if plan.scope is None else plan.scope.run_budgets
         self._purse: Purse | None = None
         self.may_block = may_block
         self.offer: Offer | None = None
@@ -87,12 +89,16 @@ class CallMoney:
         return self._purse is not None and self._purse.admission is not None
 
     def is_concerned(self) -> bool:
-        """Tell whether any budget may concern the call, and so leave has to be sought."""
-        return self._open_purse() is not None
+        """Tell whether any budget may concern the call, and so leave has to be sought; open a purse where one may."""
+        if self._purse is None:
+            enforcer, run = self._instruments.enforcer, self._run_budgets
+            if enforcer is not None and enforcer.concerns(run, ceiling=self._plan.max_cost_nano):
+                self._purse = Purse(enforcer, run, self._alerted)
+        return self._purse is not None
 
     def seek(self, target: Target, *, left_s: float | None) -> Generator[Step, Any, None]:
         """Seek leave to ask a target: steps, which raise `DeniedError`."""
-        purse, plan = self._open_purse(), self._plan
+        purse, plan = self._purse, self._plan
         assert purse is not None, "who seeks leave is concerned by a budget"
         admission: Admission = yield from purse.seek(
             self._request_to(target),
@@ -109,7 +115,7 @@ class CallMoney:
 
     def take_unasked(self) -> None:
         """Note that the only request is through: it is booked, whatever the budgets say."""
-        if (purse := self._open_purse()) is not None:
+        if self.is_concerned() and (purse := self._purse) is not None:
             now_s = self._instruments.clock.monotonic()
             purse.take_unasked(self._plan.request, at=to_datetime(self._started_ns), now_s=now_s)
 
@@ -126,18 +132,9 @@ class CallMoney:
             provider=target.provider,
             model=target.model,
             base_model=None,
-            service_tier=_tier_asked_of(request, target),
+            # What it is called is its provider's own.
+            service_tier=request.service_tier if target.provider == request.provider else None,
         )
-
-    def _open_purse(self) -> Purse | None:
-        enforcer, run = self._instruments.enforcer, self._run_budgets
-        if self._purse is None and enforcer is not None and enforcer.concerns(run, ceiling=self._plan.max_cost_nano):
-            self._purse = Purse(enforcer, run, self._alerted)
-        return self._purse
-
-    @property
-    def _run_budgets(self) -> Matched:
-        return NOTHING if self._plan.scope is None else self._plan.scope.run_budgets
 
     def lives(self) -> None:
         """Note that the provider still answers."""
@@ -151,11 +148,8 @@ class CallMoney:
     ) -> tuple[Usage | None, CostBreakdown | None]:
         """Return what the request used and costs: as reported, or as counted here; `None` where that is not known."""
         guard = self._instruments.guard
-        usage: Usage | None = answer.usage or guard.call("usage", self._estimate, running, answer, failure)
-        cost: CostBreakdown | None = None
-        if usage is not None:
-            cost = guard.call("price", self._price, running, usage, answer)
-        return usage, cost
+        usage = answer.usage or guard.call("usage", self._estimate, running, answer, failure)
+        return usage, None if usage is None else guard.call("price", self._price, running, usage, answer)
 
     def settle(self, usage: Usage | None, cost: CostBreakdown | None, failure: Failure | None) -> Held | None:
         """Pay for the request; return how it was held."""
@@ -169,7 +163,7 @@ class CallMoney:
         self._pay(None, None, Charge.NOTHING)
 
     def _pay(self, usage: Usage | None, nano: int | None, charge: Charge) -> Held | None:
-        return self._instruments.guard.call("ledger", self._settle, usage, nano, charge)  # type: ignore[no-any-return]  # the guard returns what it is given
+        return self._instruments.guard.call("ledger", self._settle, usage, nano, charge)
 
     def _settle(self, usage: Usage | None, nano: int | None, charge: Charge) -> Held | None:
         if self._purse is None:
@@ -194,13 +188,14 @@ class CallMoney:
         return self._instruments.reader.count(request, answer.text)
 
     def _price(self, running: RunningAttempt, usage: Usage, answer: Answer) -> CostBreakdown | None:
-        request = self._plan.request
+        request, model, tier = self._plan.request, running.model, answer.service_tier
+        if running.provider == request.provider:
+            # What a tier is called is its provider's own.
+            tier = tier or request.service_tier
+            if model == request.model:
+                model = request.base_model or model
         cost = self._instruments.prices.price(
-            usage,
-            provider=running.provider,
-            model=(request.base_model if _is_asked_for(request, running) else None) or running.model,
-            at=self._started_ns / 1e9,
-            service_tier=answer.service_tier or _tier_asked_of(request, running),
+            usage, provider=running.provider, model=model, at=self._started_ns / 1e9, service_tier=tier
         )
         if not answer.is_cache_hit:
             return cost
@@ -211,8 +206,3 @@ class CallMoney:
 def _is_asked_for(request: CallRequest, target: Target | RunningAttempt) -> bool:
     """Tell whether the model is the one that was asked for."""
     return (target.provider, target.model) == (request.provider, request.model)
-
-
-def _tier_asked_of(request: CallRequest, target: Target | RunningAttempt) -> str | None:
-    """Return the service tier that is asked for: what it is called is its provider's own."""
-    return request.service_tier if target.provider == request.provider else None

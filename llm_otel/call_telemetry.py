@@ -26,35 +26,34 @@ class CallTelemetry:
         content: What is said in the call; `SILENCE` where nobody asked for it.
     """
 
-    __slots__ = ("_instruments", "_span", "content")
+    __slots__ = ("_instruments", "_request", "_span", "content")
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self, instruments: Instruments, request: CallRequest) -> None:
         self._instruments = instruments
+        self._request = request
         self._span: Span | None = None
         self.content: CallContent | Silence = SILENCE
 
-    def opened(self, request: CallRequest, started_ns: int) -> None:
+    def opened(self, started_ns: int) -> None:
         """Start the span, and tell the recorders."""
-        instruments, guard = self._instruments, self._instruments.guard
+        instruments, request, guard = self._instruments, self._request, self._instruments.guard
         self._span = guard.call("span", span_recorder.start, request, started_ns)
         for recorder in instruments.recorders:
             guard.call(recorder.name, recorder.opened, request)
         if instruments.content is not None:
             self.content = guard.call("content", instruments.content.opened, request, self._span) or SILENCE
 
-    def current_span(self, operation: str) -> AbstractContextManager[None]:
+    def current_span(self) -> AbstractContextManager[None]:
         """Make the call's span the current one: what happens underneath nests, and is not counted there once more."""
         if self._span is None:
             return nullcontext()
-        return tracing.Current(self._span, self._instruments.guard.call("span", genai_util.mark, operation))
+        mark = self._instruments.guard.call("span", genai_util.mark, self._request.operation)
+        return tracing.Current(self._span, mark)
 
     def trace(self) -> TraceRef | None:
         """Return where the call stands in a trace."""
         span = self._span
-        found: TraceRef | None = None
-        if span is not None:
-            found = self._instruments.guard.call("span", span.get_span_context)
-        return found
+        return None if span is None else self._instruments.guard.call("span", span.get_span_context)
 
     def alerted(self, crossing: Crossing) -> None:
         """Write a threshold that the call has taken spend to on its span."""

@@ -5,6 +5,7 @@ Every source says the same names; a value that cannot be used names the source i
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from pathlib import Path
@@ -18,7 +19,7 @@ from llm_otel.budget_files import TABLE
 from llm_otel.caching.key import TENANT_TAGS
 from llm_otel.content import MAX_LENGTH as CONTENT_MAX_LENGTH
 from llm_otel.enforcement.enforcer import DEFAULT_MAX_TOKENS
-from llm_otel.errors import ConfigurationError
+from llm_otel.errors import HIDDEN, ConfigurationError
 from llm_otel.routing.health import BreakerRules
 from llm_otel.routing.taper import Taper
 from llm_otel.stores.opening import MEMORY
@@ -167,7 +168,7 @@ def _read(path: str | Path) -> dict[str, Any]:
         raise ConfigurationError("config_file", str(path), f"a TOML file that can be read ({exc.strerror})") from exc
     # No TOML, no text, no path at all, or tables within tables without end.
     except (ValueError, RecursionError) as exc:
-        raise ConfigurationError("config_file", str(path), f"valid TOML: {exc}") from exc
+        raise ConfigurationError("config_file", str(path), f"TOML that can be read: {exc}") from exc
 
 
 _ADDRESSES = frozenset({"ledger", "response_cache"})
@@ -194,9 +195,11 @@ def _named(
     is_unknown = first["type"] == "extra_forbidden"
     allowed = first["msg"].removeprefix("Value error, ")
     if is_unknown:
-        allowed = f"one of {', '.join(Settings.model_fields)}"
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        allowed = f"no such setting; {hint}there are {', '.join(Settings.model_fields)}, and [[{TABLE}]]"
     elif first["type"] != "value_error":
         # What pydantic says of a union is about its first member alone.
         allowed = _TAGS.get(name, allowed)
     # An address may hold a password, and what nobody knows may be one misspelt.
-    return ConfigurationError(where, None if is_unknown or name in _ADDRESSES else first["input"], allowed)
+    return ConfigurationError(where, HIDDEN if is_unknown or name in _ADDRESSES else first["input"], allowed)

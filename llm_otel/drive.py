@@ -42,7 +42,7 @@ def run(instruments: Instruments, plan: Plan, send: Send[Raw], finish: Finish[Ra
                 steps.run(leave)
             call.begin_attempt()
             try:
-                with call.current_span():
+                with call.telemetry.current_span():
                     raw = send(call)
             # A cancel is an end too; `failed` raises it again.
             except BaseException as exc:  # noqa: BLE001
@@ -66,7 +66,7 @@ async def arun(instruments: Instruments, plan: Plan, send: AsyncSend[Raw], finis
                 await steps.arun(leave)
             call.begin_attempt()
             try:
-                with call.current_span():
+                with call.telemetry.current_span():
                     async with _deadline(call):
                         raw = await send(call)
             # A cancel is an end too; `failed` raises it again.
@@ -92,4 +92,4 @@ def is_on_event_loop() -> bool:
 
 
 def _deadline(call: OpenCall) -> AbstractAsyncContextManager[object]:
-    return asyncio.timeout(call.attempt_left_s)
+    return asyncio.timeout(call.course.attempt_left_s)

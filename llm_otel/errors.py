@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 
+HIDDEN = "…"
+"""Shown instead of a value that may be a secret, under a field's own name or a mistyped one."""
+
+
 class LLMOtelError(Exception):
     """The root of the tree: `except LLMOtelError` catches all that the library raises by itself."""
 
@@ -43,7 +47,7 @@ class ConfigurationError(LLMOtelError, ValueError):
 
     Attributes:
         field: The argument, setting or configuration key, as the user wrote it.
-        value: The offending value; `None` where showing it could leak a secret.
+        value: The offending value; `HIDDEN` where showing it could leak a secret.
         allowed: What would have been accepted, in words.
     """
 
@@ -87,6 +91,7 @@ class ProviderError(LLMOtelError):
         attempts: How many requests were made, 0 when the deadline left no time for one.
         retry_after_s: What the provider asked to wait, in seconds, if it did.
         tried: The model of each attempt, as `provider/model`.
+        unset: The environment variable to set, where nothing was sent for want of a key.
     """
 
     def __init__(
@@ -99,13 +104,15 @@ class ProviderError(LLMOtelError):
         attempts: int,
         retry_after_s: float | None = None,
         tried: tuple[str, ...] = (),
+        unset: str | None = None,
     ) -> None:
         status = f", HTTP {status_code}" if status_code is not None else ""
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         wait = f"; the provider asks to wait {retry_after_s:g} s" if retry_after_s is not None else ""
         if len(set(tried)) > 1:
             tries += f" ({', '.join(tried)})"
-        super().__init__(f"{provider} model {model!r} failed after {tries}: {error_type}{status}{wait}")
+        key = f"; there is no key to send it with: set {unset}, or give LLMConfig an api_key" if unset else ""
+        super().__init__(f"{provider} model {model!r} failed after {tries}: {error_type}{status}{wait}{key}")
         self.provider = provider
         self.model = model
         self.error_type = error_type
@@ -113,6 +120,7 @@ class ProviderError(LLMOtelError):
         self.attempts = attempts
         self.retry_after_s = retry_after_s
         self.tried = tried
+        self.unset = unset
 
 
 class CircuitOpenError(ProviderError):

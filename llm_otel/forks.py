@@ -9,7 +9,9 @@ from collections.abc import Callable
 Method = Callable[[], None]
 
 
-def when_forked(in_child: Method, *, before: Method | None = None, in_parent: Method | None = None) -> None:
+def when_forked(
+    in_child: Method | None = None, *, before: Method | None = None, in_parent: Method | None = None
+) -> None:
     """Call methods around each fork of this process from now on, for as long as their object lives.
 
     Nothing happens where there are no forks (Windows).

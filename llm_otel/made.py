@@ -95,7 +95,7 @@ def record(
         started=(started_ns, clock.monotonic() - duration_s),
     )
     call.made_without_leave()
-    call.content.came(told.response)
+    call.telemetry.content.came(told.response)
     if told.error is None:
         call.answered(answer)
     else:
@@ -115,8 +115,8 @@ def record_returned(
     plan = Plan(request=request, scope=scope)
     call = OpenCall(instruments, plan, may_block=not is_on_event_loop(), started=started)
     call.made_without_leave()
-    call.content.came(response)
-    read = call.guarded("answer", foreign.read, response)
+    call.telemetry.content.came(response)
+    read = call.guard.call("answer", foreign.read, response)
     call.answered(Answer() if read is None else read[0])
 
 

@@ -24,6 +24,7 @@ MAX_NANO = 2**63 - 1
 _ALLOWED = "a finite amount of US dollars from 0 to 9223372036.85, as str, int, float or Decimal"
 
 _MAX_USD = Decimal(f"{MAX_NANO}e-9")
+_NOTHING = Decimal("0.00")
 
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 """Wide enough for every amount in range at 1e-18; the caller's own decimal context never matters."""
@@ -54,8 +55,8 @@ def parse_atto(value: str | int | float | Decimal, *, field: str, per: int = 1) 
 
 
 def usd(nano: int) -> Decimal:
-    """Return nano-USD as US dollars, exactly, with nine decimal places."""
-    return Decimal(f"{nano}e-9")
+    """Return nano-USD as US dollars, exactly: with nine decimal places, and nothing as `0.00`, not as `0E-9`."""
+    return Decimal(f"{nano}e-9") if nano else _NOTHING
 
 
 def format_usd(nano: int, *, decimals: int | None = None) -> str:
@@ -65,13 +66,16 @@ def format_usd(nano: int, *, decimals: int | None = None) -> str:
         nano: The amount; it may be negative (headroom after an overrun).
         decimals: Round to so many places, half-even. `None`: all that count, and at least the cents.
     """
-    amount = usd(abs(nano))
     if decimals is None:
-        whole, _, fraction = f"{amount:,.9f}".partition(".")
-        text = f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
-    else:
-        text = f"{amount.quantize(Decimal(1).scaleb(-decimals), context=_EXACT):,f}"
+        return format_amount(usd(nano))
+    text = f"{usd(abs(nano)).quantize(Decimal(1).scaleb(-decimals), context=_EXACT):,f}"
     return f"{'-' if nano < 0 else ''}${text}"
+
+
+def format_amount(amount: Decimal) -> str:
+    """Return US dollars for people to read, as `format_usd`; finer ones than nano-USD are rounded, half-even."""
+    whole, _, fraction = f"{abs(amount):,.9f}".partition(".")
+    return f"{'-' if amount < 0 else ''}${whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def round_up(atto: int) -> int:

@@ -2,7 +2,7 @@
 
 `OpenCall` joins the states of a call (`lifecycle.Call`) with where it goes (`CallCourse`), its money (`CallMoney`) and
 what is told of it (`CallTelemetry`). The drivers and the streams tell it what happened; it decides what that means, and
-writes it down once.
+writes it down once. What the next request is to be they read off those parts.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from llm_otel import semconv
 from llm_otel.call import Answer, Charge, Failure, Outcome, Refusal
 from llm_otel.call_cache import CallCache
-from llm_otel.call_course import CallCourse, shown_by, speaks_against
+from llm_otel.call_course import CallCourse
 from llm_otel.call_leave import NobodyLeftError, leave_for_next
 from llm_otel.call_money import CallMoney
 from llm_otel.call_telemetry import CallTelemetry
@@ -26,34 +26,39 @@ from llm_otel.recording import record_now
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from contextlib import AbstractContextManager
 
     from llm_otel.budgets.denial import Denial
     from llm_otel.call import CallRecord, CallRequest, Held
-    from llm_otel.content import CallContent, Silence
-    from llm_otel.enforcement.offers import Offer
     from llm_otel.errors import BudgetExceededError
     from llm_otel.lifecycle import RunningAttempt
     from llm_otel.plan import Instruments, Plan
-    from llm_otel.routing.itinerary import Target
     from llm_otel.steps import Step
 
-T = TypeVar("T")
 _NO_ANSWER = Answer()
 
 
 class OpenCall:
-    """One call between its opening and its end. Any thread may end it; the first end wins."""
+    """One call between its opening and its end. Any thread may end it; the first end wins.
+
+    Attributes:
+        request: What was asked for.
+        course: Where the next request goes.
+        money: What a budget changes about it.
+        telemetry: What is told of the call.
+        guard: Calls parts of ours that must not break the caller's completion.
+    """
 
     __slots__ = (
         "_cache",
         "_call",
-        "_course",
         "_failed",
         "_instruments",
-        "_money",
         "_plan",
-        "_telemetry",
+        "course",
+        "guard",
+        "money",
+        "request",
+        "telemetry",
     )
 
     def __init__(
@@ -73,78 +78,30 @@ class OpenCall:
             started: Wall time in nanoseconds and monotonic seconds; now by default.
         """
         clock = instruments.clock
-        self._instruments = instruments
-        self._plan = plan = plan.in_conversation()
         started_ns, started_s = started or (clock.now_ns(), clock.monotonic())
+        self._instruments = instruments
+        if plan.scope is not None and plan.scope.conversation_id is not None:
+            plan = plan.in_conversation(plan.scope.conversation_id)
+        self._plan = plan
+        self.request: CallRequest = plan.request
+        self.guard = instruments.guard
         self._call = Call(plan.request, started_ns=started_ns, started_s=started_s)
         self._failed: tuple[Exception, Failure] | None = None
-        self._course = CallCourse(instruments, plan, None if plan.timeout_s is None else started_s + plan.timeout_s)
-        self._telemetry = telemetry = CallTelemetry(instruments)
-        self._money = CallMoney(
-            instruments, plan, started_ns=started_ns, may_block=may_block, alerted=telemetry.alerted
-        )
+        self.course = CallCourse(instruments, plan, None if plan.timeout_s is None else started_s + plan.timeout_s)
+        self.telemetry = telemetry = CallTelemetry(instruments, plan.request)
+        self.money = CallMoney(instruments, plan, started_ns=started_ns, may_block=may_block, alerted=telemetry.alerted)
         self._cache = None if plan.caching is None else CallCache(plan.caching, instruments.guard)
-        record_now(lambda: telemetry.opened(plan.request, started_ns))
-
-    @property
-    def request(self) -> CallRequest:
-        """What was asked for."""
-        return self._plan.request
+        record_now(telemetry.opened, started_ns)
 
     @property
     def is_over(self) -> bool:
         """Whether the call has ended."""
         return self._call.is_over
 
-    @property
-    def left_s(self) -> float | None:
-        """Seconds to the deadline, never negative; `None` without one."""
-        return self._course.left_s
-
-    # --- what the next request is, and what is said in it -------------------------------------------------------------
-
-    @property
-    def target(self) -> Target:
-        """The model to ask: the request itself stands for the one that was asked for."""
-        return self._course.target
-
-    @property
-    def offer(self) -> Offer | None:
-        """What a budget changes about the request; `None` where none concerns it."""
-        return self._money.offer
-
-    @property
-    def attempt_left_s(self) -> float | None:
-        """Seconds that this attempt may take, so that time is left for the fallbacks; `None` without a deadline."""
-        return self._course.attempt_left_s
-
-    @property
-    def content(self) -> CallContent | Silence:
-        """What is said in the call, where somebody asked for it."""
-        return self._telemetry.content
-
-    @property
-    def is_held(self) -> bool:
-        """Whether a budget concerns the request that is with the provider."""
-        return self._money.is_held
-
     def must_not_block(self) -> None:
         """Note that the call may be ended amid anything: that must not wait for the ledger, nor join an answer."""
-        self._money.may_block = False
+        self.money.may_block = False
         self.brings(None)
-
-    def current_span(self) -> AbstractContextManager[None]:
-        """Make the call's span the current one: what happens underneath nests, and is not counted there once more."""
-        return self._telemetry.current_span(self.request.operation)
-
-    def guarded(self, where: str, function: Callable[..., T], /, *args: Any) -> T | None:
-        """Call a part of ours that must not break the caller's completion."""
-        result: T | None = self._instruments.guard.call(where, function, *args)
-        return result
-
-    def note_internal_error(self, where: str, error: Exception) -> None:
-        """Take note of a failure of ours; in strict mode it is raised."""
-        self._instruments.guard.failed(where, error)
 
     # --- an answer that was given before ------------------------------------------------------------------------------
 
@@ -153,7 +110,7 @@ class OpenCall:
 
         They end in what a request would have brought, or in `None`.
         """
-        return None if self._cache is None else self._cache.recall(self.left_s)
+        return None if self._cache is None else self._cache.recall(self.course.left_s)
 
     def brings(self, raw: Any, whole_of: Callable[[Any], Any] | None = None) -> None:
         """Say what the provider answers, to be given again: whole, or to be made whole once the call has ended well."""
@@ -167,15 +124,15 @@ class OpenCall:
 
         They raise what the caller is to see where nobody may be asked.
         """
-        is_let_through = self._course.enter()
-        if is_let_through and not self._money.is_concerned():
+        is_let_through = self.course.enter()
+        if is_let_through and not self.money.is_concerned():
             return None
         return self._leave(is_let_through=is_let_through)
 
     def _leave(self, *, is_let_through: bool) -> Generator[Step, Any, None]:
         clock = self._instruments.clock
         try:
-            yield from leave_for_next(self._course, self._money, clock, is_let_through=is_let_through)
+            yield from leave_for_next(self.course, self.money, clock, is_let_through=is_let_through)
         except DeniedError as exc:
             raise self._denied(exc.denial) from None
         except NobodyLeftError as exc:
@@ -187,7 +144,7 @@ class OpenCall:
             budget=denial.budget.id,
             scope=denial.line.scope,
             kind=denial.kind.value,
-            is_declared=self._money.is_declared(denial),
+            is_declared=self.money.is_declared(denial),
         )
         self._end(Outcome.DENIED, _NO_ANSWER, Failure(error_type=semconv.ERROR_BUDGET_EXCEEDED), refusal)
         return denial.error()
@@ -199,7 +156,7 @@ class OpenCall:
         """
         if self._failed is not None:
             self._give_up(*self._failed)
-        (provider, model), retry_after_s = self._course.first_to_open()
+        (provider, model), retry_after_s = self.course.first_to_open()
         error = CircuitOpenError(provider=provider, model=model, retry_after_s=retry_after_s)
         self._end(Outcome.ERROR, _NO_ANSWER, Failure(error_type=error.error_type, retry_after_s=retry_after_s))
         raise error from (None if denial is None else denial.error())
@@ -207,19 +164,19 @@ class OpenCall:
     def made_without_leave(self) -> None:
         """Note that the only request went out at the start and is through: it is booked, whatever the budgets say."""
         self._call.begin_attempt(now_s=self._call.started_s)
-        self._money.take_unasked()
+        self.money.take_unasked()
 
     # --- what happens to it -------------------------------------------------------------------------------------------
 
     def begin_attempt(self) -> RunningAttempt:
         """Note that a request is about to be sent."""
-        offer, target = self._money.offer, self._course.target
+        offer, target = self.money.offer, self.course.target
         model = (target.provider, target.model)
         if offer is not None and offer.is_downgraded:
             model = (offer.asked.provider, offer.asked.model)
         # Its traceback leads to all that the caller holds, such as a stream that has to end when it is dropped.
         self._failed = None
-        reason = self._course.begin()
+        reason = self.course.begin()
         return self._call.begin_attempt(now_s=self._instruments.clock.monotonic(), model=model, reason=reason)
 
     def served_by(self, provider: str, model: str) -> None:
@@ -227,10 +184,6 @@ class OpenCall:
         running = self._call.running
         if running is not None:
             running.provider, running.model = provider, model
-
-    def lives(self) -> None:
-        """Note that the provider still answers."""
-        self._money.lives()
 
     @property
     def times_every_chunk(self) -> bool:
@@ -255,9 +208,7 @@ class OpenCall:
             self.cancelled(error)
             raise  # noqa: PLE0704  # called from the except block: re-raises the very same exception
         failure = self._instruments.reader.failure_of(error, handled)
-        # Noted before the next step is chosen: this failure may be the one that opens the circuit.
-        self._course.note(speaks_against(failure))
-        pause_s = self._course.after(failure)
+        pause_s = self.course.after(failure)
         if pause_s is None:
             self._give_up(error, failure)
         self._end_attempt(Outcome.ERROR, _NO_ANSWER, failure, self._instruments.clock.monotonic())
@@ -270,15 +221,11 @@ class OpenCall:
             raise error
         raise self._plan.to_error(record) from error
 
-    def succeeded(self, answer: Answer) -> CallRecord | None:
-        """End it well."""
-        return self._end(Outcome.CACHED if answer.is_cache_hit else Outcome.SUCCESS, answer, None)
-
     def answered(self, answer: Answer) -> CallRecord | None:
-        """End it as the answer says: the provider may tell there that it failed."""
+        """End it as the answer says: well, unless the provider tells there that it failed."""
         if answer.error_type is not None:
             return self.truncated(answer.error_type, answer)
-        return self.succeeded(answer)
+        return self._end(Outcome.CACHED if answer.is_cache_hit else Outcome.SUCCESS, answer, None)
 
     def broken(self, error: BaseException, answer: Answer, *, has_begun: bool) -> CallRecord | None:
         """End a stream that raised; `answer` is what came before. It has begun once a chunk has come.
@@ -337,45 +284,44 @@ class OpenCall:
                 outcome=outcome,
                 answer=answer,
                 failure=failure,
-                trace=self._telemetry.trace(),
+                trace=self.telemetry.trace(),
                 refusal=refusal,
-                saved_by_cache_nano=saved_nano + self._money.saved_by_cache_nano,
+                saved_by_cache_nano=saved_nano + self.money.saved_by_cache_nano,
             )
-            record_now(lambda: self._publish(record))
+            record_now(self._publish, record)
         return record
 
     def _end_attempt(self, outcome: Outcome, answer: Answer, failure: Failure | None, now_s: float) -> None:
         """Write the running attempt down. The time was read before: counting tokens is not part of it."""
         running = self._call.running
         try:
-            # Struck between the leave and the request, nothing was sent, and nothing is shown of the model.
-            self._course.note(None if running is None else shown_by(outcome, failure))
+            self.course.ended(None if running is None else outcome, failure)
         finally:
             # A recorder of circuits may raise, in strict mode: what is held is settled all the same.
-            self._pay_for(running, outcome, answer, failure, now_s)
+            if running is None:
+                self.money.give_back()
+            else:
+                self._pay_for(running, outcome, answer, failure, now_s)
 
     def _pay_for(
-        self, running: RunningAttempt | None, outcome: Outcome, answer: Answer, failure: Failure | None, now_s: float
+        self, running: RunningAttempt, outcome: Outcome, answer: Answer, failure: Failure | None, now_s: float
     ) -> None:
-        if running is None:
-            self._money.give_back()
-            return
-        usage, cost = self._money.count(running, answer, failure)
+        usage, cost = self.money.count(running, answer, failure)
         held: Held | None = None
         try:
-            held = self._money.settle(usage, cost, failure)
+            held = self.money.settle(usage, cost, failure)
         finally:
             self._call.end_attempt(now_s=now_s, outcome=outcome, failure=failure, usage=usage, cost=cost, held=held)
 
     async def settled(self) -> None:
         """Wait until the ledger has the bill: whoever asks next finds it there. A cancel leaves it on its way."""
-        await self._money.settled()
+        await self.money.settled()
 
     def _publish(self, record: CallRecord) -> None:
         try:
             if self._plan.scope is not None:
                 self._plan.scope.add(record)
-            self._telemetry.closed(record)
+            self.telemetry.closed(record)
         finally:
             if self._cache is not None:
                 self._cache.ended(record)

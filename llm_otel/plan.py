@@ -114,8 +114,6 @@ class Plan:
     timeout_s: float | None = None
     to_error: Callable[[CallRecord], Exception] | None = None
 
-    def in_conversation(self) -> Plan:
-        """Return the plan with the conversation of its scope, if that has one."""
-        if self.scope is None or self.scope.conversation_id is None:
-            return self
-        return replace(self, request=replace(self.request, conversation_id=self.scope.conversation_id))
+    def in_conversation(self, conversation_id: str) -> Plan:
+        """Return the plan with the conversation that the call belongs to."""
+        return replace(self, request=replace(self.request, conversation_id=conversation_id))

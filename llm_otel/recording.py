@@ -10,7 +10,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class InternalErrorSink(Protocol):
@@ -29,15 +32,15 @@ class _ThisThread(threading.local):
 _this_thread = _ThisThread()
 
 
-def record_now(work: Callable[[], None]) -> None:
-    """Run `work`, or put it off if this thread is already recording; then run what was put off meanwhile."""
+def record_now(work: Callable[..., None], /, *args: Any) -> None:
+    """Do `work`, or put it off if this thread is already recording; then do what was put off meanwhile."""
     thread = _this_thread
     if thread.is_recording:
-        thread.put_off.append(work)
+        thread.put_off.append(partial(work, *args))
         return
     thread.is_recording = True
     try:
-        work()
+        work(*args)
         while thread.put_off:
             thread.put_off.popleft()()
     finally:
@@ -55,7 +58,7 @@ class Guard:
     def __init__(self, on_error: InternalErrorSink) -> None:
         self._on_error = on_error
 
-    def call(self, where: str, function: Callable[..., Any], /, *args: Any) -> Any:
+    def call(self, where: str, function: Callable[..., T], /, *args: Any) -> T | None:
         """Return what `function` returns, or `None` when it fails and the sink keeps quiet."""
         try:
             return function(*args)

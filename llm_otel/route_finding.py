@@ -17,7 +17,7 @@ from llm_otel.models.providers import Provider, provider_named, unlisted_provide
 from llm_otel.models.registry import Registry, default_registry
 from llm_otel.models.resolve import ModelRef, resolve_model
 from llm_otel.money import parse_usd
-from llm_otel.providers.moving import judged_by_litellm, untaken
+from llm_otel.providers.moving import is_of_its_provider, judged_by_litellm, untaken
 from llm_otel.providers.requests import all_resolved, resolve
 from llm_otel.routing.choice import Choice, decide
 from llm_otel.routing.complexity import classify
@@ -119,11 +119,18 @@ def _check_choosable(config: LLMConfig, *, has_policy: bool, is_observed: bool) 
     if config.model is None and config.capability is None and config.tier is None and not has_policy:
         allowed = "name one, such as 'gpt-4o-mini', or 'auto'; or say capability= or tier= to have one chosen"
         raise ConfigurationError("model", None, allowed)
-    if config.provider is None:
-        for field in ("api_base", "api_key"):
-            if getattr(config, field) is not None:
-                allowed = f"{field} belongs to one provider: say which, LLMConfig(provider=LLMProvider.OPENAI)"
-                raise ConfigurationError("provider", None, f"where the model is chosen, {allowed}")
+    if config.provider is None and (bound := _bound_to_a_provider(config)) is not None:
+        allowed = f"{bound} belongs to one provider: say which, LLMConfig(provider=LLMProvider.OPENAI)"
+        raise ConfigurationError("provider", None, f"where the model is chosen, {allowed}")
+
+
+def _bound_to_a_provider(config: LLMConfig) -> str | None:
+    """Return what a configuration has that whoever is chosen must not get, unless that is the one it is meant for."""
+    if config.api_base is not None:
+        return "api_base"
+    if config.api_key is not None:
+        return "api_key"
+    return next((f"extra[{name!r}]" for name in config.extra if is_of_its_provider(name)), None)
 
 
 def _provider_name(provider: str) -> str:

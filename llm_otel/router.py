@@ -102,6 +102,9 @@ class LLMRouter:
 
     def _order(self, messages: Messages, config: LLMConfig | None, tags: Tags | None, *, is_streaming: bool) -> Order:
         config = config or self._config
-        if config is None:
-            raise ConfigurationError("config", None, "give one, here or to the router: LLMConfig(model='gpt-4o-mini')")
+        # The name of a model is the slip that is made most.
+        if config is None or isinstance(config, str):
+            raise ConfigurationError(
+                "config", config, "give one, here or to the router: LLMConfig(model='gpt-4o-mini')"
+            )
         return Order(messages, config, tags=tags, policy=self._policy, is_streaming=is_streaming)

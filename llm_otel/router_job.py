@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from llm_otel.budgets.shapes import CHAT
-from llm_otel.call import Answer, Outcome
+from llm_otel.call import Answer, FailureKind, Outcome
 from llm_otel.errors import ProviderError
+from llm_otel.models.providers import provider_named, unlisted_provider
 from llm_otel.models.resolve import ModelRef
 from llm_otel.money import usd
 from llm_otel.providers import adapter, moving, requests
@@ -59,17 +61,17 @@ class Job:
     def send(self, call: OpenCall) -> Any:
         """Send one attempt."""
         arguments, _ = self._for(call)
-        return adapter.complete(arguments, timeout_s=call.attempt_left_s)
+        return adapter.complete(arguments, timeout_s=call.course.attempt_left_s)
 
     async def asend(self, call: OpenCall) -> Any:
         """Send one attempt."""
         arguments, _ = self._for(call)
-        return await adapter.acomplete(arguments, timeout_s=call.attempt_left_s)
+        return await adapter.acomplete(arguments, timeout_s=call.course.attempt_left_s)
 
     def open(self, call: OpenCall) -> adapter.Opened:
         """Send one attempt of a stream."""
         # HTTP clients know one limit for all waits, that for the first chunk included.
-        left_s, idle_s = call.attempt_left_s, self._config.stream_idle_timeout_s
+        left_s, idle_s = call.course.attempt_left_s, self._config.stream_idle_timeout_s
         return adapter.open_stream(*self._for(call), timeout_s=idle_s if left_s is None else min(idle_s, left_s))
 
     async def aopen(self, call: OpenCall) -> adapter.Opened:
@@ -78,7 +80,7 @@ class Job:
 
     def _for(self, call: OpenCall) -> tuple[dict[str, Any], ModelRef]:
         """Return the arguments to send, and to which model: the target of this attempt, or what a budget made of it."""
-        offer, arguments, ref = call.offer, self._arguments, call.target
+        offer, arguments, ref = call.money.offer, self._arguments, call.course.target
         assert isinstance(ref, ModelRef), "the router names all of its targets"
         if offer is not None and offer.is_downgraded:
             ref = requests.resolve(offer.asked.model, offer.asked.provider)
@@ -90,10 +92,9 @@ class Job:
 
     def finish(self, call: OpenCall, raw: Any) -> LLMResponse:
         """End the call with a whole answer."""
-        call.content.came(raw)
+        call.telemetry.content.came(raw)
         call.brings(raw)
-        answer = call.guarded("answer", answer_of, raw) or Answer()
-        record = call.succeeded(answer)
+        record = call.answered(call.guard.call("answer", answer_of, raw) or Answer())
         assert record is not None, "nobody else ends a call that is not streamed"
         return self.response(record, raw)
 
@@ -147,4 +148,11 @@ def provider_error(record: CallRecord) -> ProviderError:
         attempts=len(record.attempts),
         retry_after_s=failure.retry_after_s,
         tried=tuple(f"{each.provider}/{each.model}" for each in record.attempts),
+        unset=_unset(provider) if failure.kind is FailureKind.NO_KEY else None,
     )
+
+
+def _unset(name: str) -> str | None:
+    """Return the variable that configures a provider; `None` where one does, so that the key is missing elsewhere."""
+    provider = provider_named(name) or unlisted_provider(name)
+    return None if provider.configured_by(os.environ) else provider.variables[0]

@@ -69,19 +69,32 @@ class Order:
         ref = self._template.ref
         if ref is not None and self._template.is_by_name:
             return self._named(ref)
-        return self._chosen(steps.run(self._choice()))
+        if self._asks_litellm():
+            loading.litellm()
+        since_s = self._now_s()
+        return self._chosen(steps.run(self._choice()), since_s)
 
     async def ajob(self) -> Job:
         """Return the job, with its model chosen."""
+        if self._asks_litellm():
+            await loading.aload()
+        ref = self._template.ref
+        if ref is not None and self._template.is_by_name:
+            return self._named(ref)
+        since_s = self._now_s()
+        return self._chosen(await steps.arun(self._choice()), since_s)
+
+    def _asks_litellm(self) -> bool:
+        """Tell whether LiteLLM is asked which models take the request: its import would hold up the event loop.
+
+        It is no part of the call's time: that begins when everything is loaded.
+        """
         template = self._template
         is_alone = template.is_by_name and not template.fallbacks and not template.detours
-        # Which models take the request is asked of LiteLLM then, whose import would hold up the event loop.
-        if not is_alone and moving.judged_by_litellm(template.arguments):
-            await loading.aload()
-        ref = template.ref
-        if ref is not None and template.is_by_name:
-            return self._named(ref)
-        return self._chosen(await steps.arun(self._choice()))
+        return not is_alone and bool(moving.judged_by_litellm(template.arguments))
+
+    def _now_s(self) -> float:
+        return self._made.surroundings.clock.monotonic()
 
     def decision(self) -> RouteDecision:
         """Return what would be chosen now."""
@@ -104,37 +117,49 @@ class Order:
         template = self._template
         arguments = self._arguments(ref)
         servers = Servers(arguments)
-        request = self._request(ref, arguments, None)
-        plan = self._plan(request, (ref, *servers.among(template.fallbacks)), arguments, servers)
+        targets = (ref, *servers.among(template.fallbacks))
+        plan = self._plan(targets, arguments, servers, timeout_s=self._config.timeout_s)
         decision = explicit(ref.model, ref.provider)
         return Job(self._made.instruments, plan, ref, arguments, self._config, decision, is_named=True)
 
-    def _chosen(self, choice: Choice) -> Job:
-        """Make the job of a model that was chosen, be it in the place of one that was named."""
+    def _chosen(self, choice: Choice, since_s: float) -> Job:
+        """Make the job of a model that was chosen, be it in the place of one that was named.
+
+        The choice may have waited for a ledger since `since_s` (monotonic seconds): that is a part of the call's time.
+        """
+        timeout_s = max(0.0, self._config.timeout_s - (self._now_s() - since_s))
         taken, named, decision = choice.targets[0], self._template.ref, choice.decision
         # The key and the address in the configuration belong to the model that it names.
         first = taken if named is None else named
         arguments = self._arguments(first)
         sent = arguments if taken is first else moving.moved(first, arguments, taken)
-        request = self._request(taken, sent, attributes_of(decision))
-        plan = self._plan(request, choice.targets, sent, Servers(sent), instead_of=choice.original)
+        plan = self._plan(
+            choice.targets,
+            sent,
+            Servers(sent),
+            timeout_s=timeout_s,
+            route=attributes_of(decision),
+            instead_of=choice.original,
+        )
         return Job(self._made.instruments, plan, first, arguments, self._config, decision, is_named=named is not None)
 
     def _arguments(self, ref: ModelRef) -> dict[str, Any]:
         return requests.arguments_for(self._template, ref, self._messages, is_streaming=self._is_streaming)
 
-    def _request(self, ref: ModelRef, arguments: dict[str, Any], route: Parameters | None) -> CallRequest:
-        return requests.request_of(arguments, ref, tags=self._tags, parameters=self._template.parameters, route=route)
-
     def _plan(
         self,
-        request: CallRequest,
         targets: tuple[ModelRef, ...],
         arguments: dict[str, Any],
         servers: Servers,
+        *,
+        timeout_s: float,
+        route: Parameters | None = None,
         instead_of: ModelRef | None = None,
     ) -> Plan:
         template, ttl_s = self._template, self._config.cache_ttl_s
+        request = requests.request_of(
+            arguments, targets[0], tags=self._tags, parameters=template.parameters, route=route
+        )
         return Plan(
             request=request,
             arguments=arguments,
@@ -149,7 +174,7 @@ class Order:
             else NO_DETOURS,
             health=self._made.health,
             caching=None if ttl_s is None else self._caching(request, targets[0], arguments, ttl_s),
-            timeout_s=self._config.timeout_s,
+            timeout_s=timeout_s,
             to_error=provider_error,
         )
 

@@ -149,7 +149,7 @@ class Scope:
         return usd(self._totals.cost_nano)
 
     def __repr__(self) -> str:
-        return f"<Scope {self.name!r} calls={self.calls} tokens={self.tokens} cost_usd={self.cost_usd}>"
+        return f"<Scope {self.name!r} calls={self.calls} tokens={self.tokens} cost_usd={self.cost_usd:f}>"
 
 
 current_scope: ContextVar[Scope | None] = ContextVar("llm_otel_scope", default=None)

@@ -77,9 +77,9 @@ class StreamCourse:
         self._hides_usage = hides_usage
         self._has_begun = False
         self._has_content = False
-        self._is_held = call.is_held
+        self._is_held = call.money.is_held
         self._times_all = call.times_every_chunk
-        self._gatherer = call.content.gather()
+        self._gatherer = call.telemetry.content.gather()
         self.record: CallRecord | None = None
 
     def received(self, chunk: Any) -> bool:
@@ -88,14 +88,14 @@ class StreamCourse:
             self._has_begun = True
             self._source.began()
         if self._is_held:
-            self._call.lives()
+            self._call.money.lives()
         if self._gatherer is not None:
-            self._call.guarded("content", self._gatherer.feed, chunk)
+            self._call.guard.call("content", self._gatherer.feed, chunk)
         try:
             kind = self.reader.feed(chunk)
         # Whatever a chunk holds: the caller gets it.
         except Exception as exc:  # noqa: BLE001
-            self._call.note_internal_error("stream", exc)
+            self._call.guard.failed("stream", exc)
             return True
         if kind is ChunkKind.CONTENT and (self._times_all or not self._has_content):
             self._has_content = True

@@ -20,7 +20,8 @@ from pydantic import (
     ValidationError,
 )
 
-from llm_otel.errors import ConfigurationError
+from llm_otel.errors import HIDDEN, ConfigurationError
+from llm_otel.fields import ExactUSD, in_plain_digits
 from llm_otel.models.entry import ModelCapability, ModelTier
 from llm_otel.models.providers import LLMProvider
 from llm_otel.money import parse_usd, usd
@@ -40,8 +41,6 @@ _OURS = frozenset({"model", "messages", "stream", "timeout", "max_retries", "num
 _MAY_HOLD_SECRETS = frozenset({"api_base", "api_key", "extra", "tools"})
 _YEAR_S = 366 * 86_400
 """The longest that an answer may be kept."""
-_HIDDEN = "…"
-"""Shown instead of a value that may be a key, under a field's own name or a mistyped one."""
 
 
 def _as_given(value: Any) -> LLMProvider | str | None:
@@ -115,9 +114,9 @@ def _configuration_error(
         near = difflib.get_close_matches(field, model.model_fields, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return ConfigurationError(
-            field, _HIDDEN, f"no such field; {hint}what LiteLLM takes besides goes into extra={{}}"
+            field, HIDDEN, f"no such field; {hint}what LiteLLM takes besides goes into extra={{}}"
         )
-    value = _HIDDEN if field in _MAY_HOLD_SECRETS else values.get(field)
+    value = HIDDEN if field in _MAY_HOLD_SECRETS else values.get(field)
     return ConfigurationError(field, value, first["msg"].removeprefix("Value error, "))
 
 
@@ -204,7 +203,7 @@ class LLMConfig(_Checked):
     """Models to try where the provider says that the request is too long for one."""
     content_policy_fallbacks: _Names = ()
     """Models to try where the provider refuses the request for its content."""
-    max_cost_usd: Annotated[Decimal | None, PlainValidator(_as_usd)] = None
+    max_cost_usd: Annotated[Decimal | None, PlainValidator(_as_usd), in_plain_digits] = None
     """The most that one completion may cost, all its attempts together: what could cost more is refused, not sent."""
     cache_ttl_s: float | None = Field(default=None, strict=True, gt=0, le=_YEAR_S, allow_inf_nan=False)
     """For how many seconds an answer may be given again to the very same request; `None`: never."""
@@ -251,7 +250,7 @@ class LLMConfig(_Checked):
 
     def _check(self) -> None:
         for name in sorted(_OURS & self.extra.keys()):
-            raise ConfigurationError(f"extra[{name!r}]", _HIDDEN, "LLMConfig or the router decides it")
+            raise ConfigurationError(f"extra[{name!r}]", HIDDEN, "LLMConfig or the router decides it")
 
 
 class UsageStats(BaseModel):
@@ -267,9 +266,9 @@ class UsageStats(BaseModel):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
-    input_cost_usd: Decimal | None = None
-    output_cost_usd: Decimal | None = None
-    total_cost_usd: Decimal | None = None
+    input_cost_usd: ExactUSD | None = None
+    output_cost_usd: ExactUSD | None = None
+    total_cost_usd: ExactUSD | None = None
     """Exact; `None` when no price is known, which is not the same as 0."""
     estimated: bool = False
     """Whether the tokens were counted here because the provider reported none."""
@@ -322,7 +321,7 @@ class LLMResponse(BaseModel):
     """Which model was chosen, and why."""
     is_cached: bool = False
     """Whether the answer was given before, and nothing was asked or spent this time."""
-    saved_usd: Decimal = Decimal(0)
+    saved_usd: ExactUSD = usd(0)
     """What it cost then."""
     raw: Any = Field(default=None, repr=False)
     """LiteLLM's own response; of a stream, what LiteLLM makes of the chunks that were received."""

@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llm_otel.forks import when_forked
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _PARTS = ("budgets", "on_budget_alert", "redact", "registry")
 """What `configure()` takes beside settings."""
+_LONGEST_WARM_UP_S = 60.0
+"""How long a fork waits for it at most: LiteLLM takes seconds of CPU, of which there may be little."""
 _lock = threading.Lock()
 _runtime: Runtime | None = None
 
@@ -110,8 +114,36 @@ def _put_in_force(made: Runtime) -> Runtime:
     with _lock:
         _runtime = made
     if made.settings.warm_up:
-        threading.Thread(target=made.warm_up, name="llm-otel-warm-up", daemon=True).start()
+        _WarmUp(made.warm_up).start()
     return made
+
+
+class _WarmUp:
+    """Loads in the background what the first calls would wait for. A fork meanwhile waits for it.
+
+    The locks of half-imported modules would be copied with nobody left to release them: the first call in the child
+    (a worker of gunicorn's `--preload`, of Celery) would wait for ever.
+    """
+
+    def __init__(self, load: Callable[[], None]) -> None:
+        # Its own hooks for forks are to be there before ours: half of them would run after a fork that waited for it.
+        import concurrent.futures.thread  # noqa: F401
+
+        self._load = load
+        # The thread keeps this alive, and so what waits for it, until it is done.
+        self._thread = threading.Thread(target=self._run, name="llm-otel-warm-up", daemon=True)
+        when_forked(before=self._finish)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._load()
+
+    def _finish(self) -> None:
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(_LONGEST_WARM_UP_S)
 
 
 def tracker() -> UsageTracker:

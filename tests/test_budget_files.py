@@ -172,8 +172,8 @@ def test_a_file_may_say_that_there_are_no_budgets(folder: Folder) -> None:
             ONE.replace("limit_usd", "limit"),
             3,
             "limit",
-            None,
-            "no field of a budget, which has id, limit_usd, window, ",
+            "…",
+            "no field of a budget; did you mean 'limit_usd'? it has id, limit_usd, window, ",
         ),
         # What is missing is missing from the table: its header says where that is, whatever other tables hold.
         (ONE.replace("limit_usd", "# limit_usd"), 1, "limit_usd", None, "every budget has one"),
@@ -203,8 +203,8 @@ def test_a_setting_below_a_budget_is_not_shown(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("text", "allowed"),
     [
-        (f"{ONE}[[budgets]\n", r"valid TOML: .*line 5.*"),
-        (f"{ONE}kind = \n", r"valid TOML: .*line 5.*"),
+        (f"{ONE}[[budgets]\n", r"TOML that can be read: .*line 5.*"),
+        (f"{ONE}kind = \n", r"TOML that can be read: .*line 5.*"),
         ("", r"a file with \[\[budgets\]\]; budgets = \[\] is one without any"),
         (ONE.replace("budgets", "budget"), r"a file with \[\[budgets\]\]; budgets = \[\] is one without any"),
     ],
@@ -231,7 +231,7 @@ def test_a_file_that_cannot_be_read_is_refused(folder: Folder, tmp_path: Path) -
         assert ("budgets_file", str(path)) == (caught.value.field, caught.value.value)
         assert f"a TOML file that can be read ({why})" == caught.value.allowed
     folder.path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigurationError, match="valid TOML: 'utf-8' codec can't decode"):
+    with pytest.raises(ConfigurationError, match="TOML that can be read: 'utf-8' codec can't decode"):
         read_budgets(folder.path)
 
 
@@ -312,7 +312,7 @@ def test_a_change_of_length_alone_is_seen(folder: Folder) -> None:
     ("broken", "words"),
     [
         (ONE.replace("50", "-1"), "budgets.toml:3: limit_usd=-1 is not usable"),
-        (ONE.replace("[[budgets]]", "[[budgets]"), "valid TOML"),
+        (ONE.replace("[[budgets]]", "[[budgets]"), "TOML that can be read"),
         # An editor empties a file before it writes it.
         ("", "a file with [[budgets]]"),
         (None, "a TOML file that can be read (No such file or directory)"),

@@ -184,7 +184,9 @@ def addresses() -> Iterator[tuple[str, str]]:
     yield from (("collector", found) for found in re.findall(r"_ENDPOINT:-(?:http://)?([\w-]+:\d+)", collector))
     for name, each in read("docker-compose.yml")["services"].items():
         said = json.dumps([each.get("command"), each.get("environment"), each.get("healthcheck")])
-        yield from ((name, found) for found in re.findall(r"\w+://([\w-]+:\d+)", said))
+        # What is said to people is no address that a container calls.
+        called = re.sub(r'"--grafana-url", "[^"]+"', "", said)
+        yield from ((name, found) for found in re.findall(r"\w+://([\w-]+:\d+)", called))
 
 
 def test_every_address_is_of_a_service_that_listens_there(services, listening):
@@ -235,7 +237,10 @@ def test_the_demo_takes_its_arguments(services):
     for command, *arguments in (services["demo"]["command"], json.loads(by_itself)):
         taken = parsed(command, arguments)
         assert (True, "0.0.0.0") == (taken["serve"], taken["host"])
-    assert parsed("demo", services["demo"]["command"][1:])["otlp"] is True
+    taken = parsed("demo", services["demo"]["command"][1:])
+    assert taken["otlp"] is True
+    (port,) = services["grafana"]["ports"]
+    assert f"http://localhost:{port['published']}" == taken["grafana_url"]
 
 
 def test_the_image_has_what_it_is_made_of():

@@ -174,6 +174,7 @@ def test_an_unknown_key_is_named_with_the_known_ones(tmp_path):
         load_settings({}, path)
 
     assert f"stricct (in {path})" == caught.value.field
+    assert caught.value.allowed.startswith("no such setting; did you mean 'strict'? there are tag_labels, ")
     assert all(name in caught.value.allowed for name in Settings.model_fields)
 
 

@@ -134,6 +134,17 @@ def test_a_configuration_error_is_a_value_error() -> None:
     assert ("limit_usd", "-1", "0 or more") == (error.field, error.value, error.allowed)
 
 
+def test_an_error_for_want_of_a_key_says_which_to_set() -> None:
+    """The first thing that somebody who tries this meets."""
+    error = ProviderError(
+        provider="openai", model="gpt-4o", error_type="Whatever", status_code=None, attempts=1, unset="OPENAI_API_KEY"
+    )
+    assert (
+        "openai model 'gpt-4o' failed after 1 attempt: Whatever; "
+        "there is no key to send it with: set OPENAI_API_KEY, or give LLMConfig an api_key"
+    ) == str(error)
+
+
 @pytest.mark.parametrize(
     ("amount", "shown"),
     [

@@ -33,7 +33,7 @@ VENDORS = {
     "opentelemetry.exporter": {"telemetry"},
     "opentelemetry.sdk": {"telemetry", "demo"},
     "prometheus_client": {"recorders", "demo"},
-    "pydantic": {"types", "models", "routing", "config"},
+    "pydantic": {"types", "fields", "models", "routing", "config"},
     "pydantic_settings": {"config"},
     "redis": {"stores"},
     "rich": {"cli", "demo", "drawing"},

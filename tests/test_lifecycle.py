@@ -125,8 +125,8 @@ def fail(call: OpenCall, error: BaseException) -> float | None:
 
 # Every way in which a call can end, and how that is called.
 ENDS: dict[str, tuple[Callable[[OpenCall], Any], Outcome]] = {
-    "answered": (lambda call: call.succeeded(ANSWER), Outcome.SUCCESS),
-    "answered from the cache": (lambda call: call.succeeded(Answer(is_cache_hit=True)), Outcome.CACHED),
+    "answered": (lambda call: call.answered(ANSWER), Outcome.SUCCESS),
+    "answered from the cache": (lambda call: call.answered(Answer(is_cache_hit=True)), Outcome.CACHED),
     "refused": (lambda call: fail(call, ValueError()), Outcome.ERROR),
     "interrupted by Ctrl-C": (lambda call: fail(call, KeyboardInterrupt()), Outcome.CANCELLED),
     "broken": (lambda call: call.broken(Cut(), Answer(text="Hi"), has_begun=True), Outcome.ERROR),
@@ -236,7 +236,7 @@ class OneCall(RuleBasedStateMachine):
     @rule()
     def attempt_fails(self) -> None:
         """It may be tried again, or be the end."""
-        left_s = self.call.left_s
+        left_s = self.call.course.left_s
         pause_s = fail(self.call, Refused())
         self.is_running = False
         if pause_s is None:
@@ -341,7 +341,7 @@ def test_an_answer_from_the_cache_costs_nothing():
     recorder = Recorder()
     call = OpenCall(instruments(recorder), Plan(request=REQUEST))
     call.begin_attempt()
-    call.succeeded(Answer(usage=ANSWER.usage, is_cache_hit=True))
+    call.answered(Answer(usage=ANSWER.usage, is_cache_hit=True))
 
     (record,) = recorder.records
     assert (Outcome.CACHED, 23, 0) == (record.outcome, record.usage.total_tokens, record.cost_nano)
@@ -366,7 +366,7 @@ def test_a_call_may_have_begun_before_it_was_known():
     clock, recorder = HandClock(), Recorder()
     call = OpenCall(instruments(recorder, clock), Plan(request=REQUEST), started=(77, clock.now_s - 2.5))
     call.begin_attempt()
-    call.succeeded(ANSWER)
+    call.answered(ANSWER)
 
     (record,) = recorder.records
     assert (77, 2.5) == (record.started_ns, record.duration_s)
@@ -381,7 +381,7 @@ def test_the_deadline_does_not_move(steps):
     for seconds, _ in steps:
         clock.now_s += seconds
         passed = clock.now_s - 1_000.0
-        assert max(0.0, 100.0 - passed) == pytest.approx(call.left_s)
+        assert max(0.0, 100.0 - passed) == pytest.approx(call.course.left_s)
     call.interrupted(KeyError())
 
 

@@ -10,6 +10,7 @@ from llm_otel.errors import ConfigurationError
 from llm_otel.money import (
     MAX_NANO,
     apportion,
+    format_amount,
     format_usd,
     parse_atto,
     parse_usd,
@@ -119,6 +120,20 @@ def test_dollars_are_a_decimal_with_nine_places() -> None:
     assert Decimal("0.000005700") == usd(5_700)
     assert "0.000005700" == str(usd(5_700))
     assert Decimal("-1.5") == usd(-1_500_000_000)
+
+
+def test_nothing_is_shown_as_nothing() -> None:
+    """Python writes a zero with nine places as `0E-9`, and a call to a local model, say, costs nothing."""
+    assert "0.00" == str(usd(0)) == f"{usd(0)}"
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("0E-9", "$0.00"), ("2.5E-7", "$0.00000025"), ("1234.5", "$1,234.50"), ("-0.5", "-$0.50"), ("1E+3", "$1,000.00")],
+)
+def test_an_amount_of_dollars_is_shown_the_same_way(amount: str, text: str) -> None:
+    """Whatever its exponent is."""
+    assert text == format_amount(Decimal(amount))
 
 
 @pytest.mark.parametrize(

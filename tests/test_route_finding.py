@@ -98,6 +98,12 @@ def test_a_name_alone_takes_the_short_way():
         (LLMConfig(routing="observe", capability="simple"), "routing", "name the model that is taken"),
         (LLMConfig(model="auto", api_base="http://localhost:1/v1"), "provider", "api_base belongs to one provider"),
         (LLMConfig(capability="simple", api_key="sk-secret"), "provider", "api_key belongs to one provider"),
+        (
+            LLMConfig(tier="economy", extra={"user": "u1", "extra_headers": {"x-key": "sk-secret"}}),
+            "provider",
+            "extra['extra_headers'] belongs to one provider",
+        ),
+        (LLMConfig(model="auto", extra={"vertex_credentials": "sk-secret"}), "provider", "extra['vertex_credentials']"),
         (LLMConfig(capability="simple", provider="opnai"), "provider", "did you mean 'openai'"),
         (LLMConfig(model="gpt-4o", fallbacks=("who-knows",)), "fallbacks[0]", "who-knows"),
     ],

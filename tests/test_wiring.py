@@ -260,6 +260,38 @@ print("litellm" in sys.modules)
     assert "True\n" == run.stdout, run.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_fork_waits_until_all_is_warm():
+    """Else the child would have the locks of half-imported modules, and wait for ever when it makes its first call."""
+    program = """
+import os, sys, threading
+import llm_otel
+sys.setswitchinterval(60)  # nobody gets on but by another's waiting
+begun, forks = threading.Event(), threading.Event()
+threads = []
+
+def load(runtime):
+    threads.append(threading.current_thread())
+    begun.set()
+    forks.wait(60)
+
+os.register_at_fork(after_in_parent=lambda: print(threads[0].is_alive()))
+llm_otel.runtime().__class__.warm_up = load
+llm_otel.configure(warm_up=True)
+begun.wait(60)
+# Hooks run in turn, the one registered last first: it is in the fork that the loading ends.
+os.register_at_fork(before=forks.set)
+if os.fork() == 0:
+    os._exit(0)
+os.wait()
+"""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False, timeout=110
+    )
+
+    assert ("False\n", "") == (run.stdout, run.stderr)
+
+
 def test_the_public_names_are_these():
     """`llm_otel.runtime` is the function, whatever was imported before."""
     assert (configure, runtime, tracker, metrics_registry) == (

@@ -27,7 +27,7 @@ from llm_otel.budgets.reports import State
 _NONE = "No budgets"
 _LEGEND = labelled(semconv.LABEL_BUDGET, semconv.LABEL_SCOPE, ENVIRONMENT)
 _USED_UP = ((0.0, "used up"),)
-_STANDING = (*_USED_UP, (float(ask.LASTS_S), "lasts"), (float(ask.NO_LIMIT_S), "no limit"))
+_STANDING = (*_USED_UP, (float(ask.LASTS_S), "lasts"), (float(ask.NO_LIMIT_S), "per scope"))
 _BURN = Levels(GREEN, ((1.0, YELLOW), (2.0, RED)))
 _SOON = Levels(RED, ((3600, YELLOW), (86_400, GREEN)))
 _COLORS = ((State.OK, GREEN), (State.NEAR, YELLOW), (State.EXCEEDED, RED))
@@ -39,12 +39,12 @@ def dashboard() -> Json:
     return board(
         uid="llm-otel-budgets",
         title="LLM / Budgets",
-        about="Which budget runs out first, and when.",
+        about="Which budget runs out next, and when.",
         time_from="now-24h",
         variables=variables.of_services(variables.budget(), variables.pace()),
         annotations=(alert_annotation(_ALERTS),),
         contents=(
-            Shelf(5, ((8, _first()), (4, _exceeded()), (4, _denied()), (4, _downgraded()), (4, _held()))),
+            Shelf(5, ((8, _next()), (4, _exceeded()), (4, _denied()), (4, _downgraded()), (4, _held()))),
             Shelf(11, ((24, _standings()),)),
             Shelf(9, ((12, _used()), (12, _burn_rate()))),
             Row("What budgets did"),
@@ -54,12 +54,13 @@ def dashboard() -> Json:
     )
 
 
-def _first() -> Json:
+def _next() -> Json:
     return stat(
-        "Runs out first",
-        Query(ask.RUNS_OUT_FIRST, _LEGEND),
+        "Runs out next",
+        Query(ask.labelled_apart(ask.RUNS_OUT_NEXT), _LEGEND),
         unit=units.SECONDS,
-        about="The budget whose headroom is gone soonest at the chosen pace, if that is before its reset.",
+        about="The budget whose headroom is gone soonest at the chosen pace, if that is before its reset; where there "
+        "is none, one that is used up already.",
         empty="All last until their reset",
         levels=_SOON,
         decimals=1,
@@ -70,9 +71,10 @@ def _first() -> Json:
 def _exceeded() -> Json:
     return stat(
         "Used up",
-        Query(ask.EXCEEDED),
+        Query(ask.USED_UP),
         unit=units.WHOLE,
-        about="Budgets (and scopes of split ones) that have spent all of their limit. Hard ones refuse calls now.",
+        about="Budgets (and scopes of split ones) that have spent all of their limit, or so much of it that they "
+        "refused calls in the last hour.",
         empty=_NONE,
         levels=ANY_IS_BAD,
     )
@@ -119,17 +121,18 @@ def _standings() -> Json:
         (
             Column("Runs out in", ask.RUNS_OUT_IN_OR_NOT, units.SECONDS, _SOON, decimals=1, width=105, texts=_STANDING),
             Column("Resets in", ask.RESETS_IN, units.SECONDS, decimals=1, width=95, empty="never"),
-            Column("Used", ask.USED, units.RATIO, OF_LIMIT, bar_to=1, width=160),
-            Column("At reset, of limit", ask.AT_RESET_OF_LIMIT, units.RATIO, OF_LIMIT, width=130),
+            Column("Used", ask.USED, units.RATIO, OF_LIMIT, bar_to=1, width=130),
+            Column("At reset, of limit", ask.AT_RESET_OF_LIMIT, units.RATIO, OF_LIMIT, width=125),
             Column("Spent", ask.SPENT, units.USD, width=85),
-            Column("Held", ask.HELD, units.USD, width=80),
+            Column("Held", ask.HELD, units.USD, width=95),
             Column("Headroom", ask.HEADROOM, units.USD, width=95),
             Column("Limit", ask.LIMIT, units.USD, width=80),
-            Column("$ / hour", ask.PACE_PER_HOUR, units.USD, width=85),
+            Column("$ / hour", ask.TABLE_PACE, units.USD, width=85),
             Column("Refused", ask.TABLE_DENIED, units.COUNT, width=75),
         ),
         about="It lasts if the chosen pace brings it to its reset. Headroom is limit - spent - held. 'At reset' goes "
-        "on at the chosen pace. A scope __all__ stands for all values that are no label, and has no limit.",
+        "on at the chosen pace. Used up is also what refused calls in the last hour with little left. A scope "
+        "__all__ stands for all values that are no label: each has a limit of its own, see the last panel.",
         empty=_NONE,
         sort="Runs out in",
         is_descending=False,
@@ -139,7 +142,7 @@ def _standings() -> Json:
 def _used() -> Json:
     return graph(
         "Used",
-        Query(ask.USED, _LEGEND),
+        Query(ask.labelled_apart(ask.USED), _LEGEND),
         unit=units.RATIO,
         about="Spent of the limit, from the ledger. Falls to 0 at each reset.",
         empty=_NONE,
@@ -150,7 +153,7 @@ def _used() -> Json:
 def _burn_rate() -> Json:
     return graph(
         "Burn rate",
-        Query(ask.BURN_RATE_DRAWN, _LEGEND),
+        Query(ask.labelled_apart(ask.BURN_RATE_DRAWN), _LEGEND),
         unit=units.TIMES,
         about="How many times faster than a limit that lasts exactly one window. Above 1 for long, it will not last. "
         "10 stands for more, too.",
@@ -185,7 +188,7 @@ def _downgraded_over_time() -> Json:
 def _charged() -> Json:
     return graph(
         "US dollars an hour, by budget",
-        Query(ask.PACE_PER_HOUR, _LEGEND),
+        Query(ask.labelled_apart(ask.PACE_PER_HOUR), _LEGEND),
         unit=units.USD,
         about="The pace of projections. A call counts in each budget that matches it, so these do not add up.",
         empty=_NONE,
@@ -195,7 +198,7 @@ def _charged() -> Json:
 def _held_over_time() -> Json:
     return graph(
         "Held",
-        Query(ask.HELD, _LEGEND),
+        Query(ask.labelled_apart(ask.HELD), _LEGEND),
         unit=units.USD,
         about="Set aside for calls in flight. What stays held after calls ended belongs to a process that died; it is "
         "booked when its lease ends.",

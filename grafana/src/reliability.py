@@ -156,7 +156,8 @@ def _latency() -> Json:
         "Latency",
         *(Query(ask.latency(share, semconv.REQUEST_DURATION), name, has_exemplars=True) for share, name in _SHARES),
         unit=units.SECONDS,
-        about=f"What callers waited, retries, pauses and the whole of a stream included. {_DOT}",
+        about="What callers waited for providers, retries, pauses and the whole of a stream included; answers from a "
+        f"cache are not among them. {_DOT}",
         empty=_NONE,
     )
 

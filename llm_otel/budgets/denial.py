@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from llm_otel.errors import BudgetExceededError
 from llm_otel.money import usd
+from llm_otel.outage import OUTAGE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from llm_otel.budgets.budget import Budget
     from llm_otel.budgets.ledger import Balance, Line
     from llm_otel.budgets.matching import Matched
-
-OUTAGE_S = 5.0
-"""How long a ledger that could not be reached is left alone."""
-
 
 _THIS_CALL = "this call"
 

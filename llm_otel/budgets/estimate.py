@@ -162,7 +162,7 @@ def _fixed(arguments: Mapping[str, Any], walk: _Walk) -> int:
 
 def _messages(messages: Any, walk: _Walk) -> int:
     try:
-        if isinstance(messages, list | tuple):
+        if isinstance(messages, (list, tuple)):
             return TOKENS_PER_MESSAGE * len(messages) + sum([_bytes(message, walk) for message in messages])
         return _bytes(messages, walk)
     # Callers send odd objects, endless ones too; LiteLLM says what is wrong with them.
@@ -176,7 +176,7 @@ def _bytes(value: Any, walk: _Walk) -> int:
     if isinstance(value, str):
         return len(value) if value.isascii() else _encoded(value)
     # Asking for a `dict` is many times quicker than asking for a `Mapping`.
-    if isinstance(value, dict | Mapping):
+    if isinstance(value, (dict, Mapping)):  # `dict | Mapping` would be made anew each time
         return _mapping_bytes(value, walk)
     if isinstance(value, list | tuple):
         return sum([_bytes(item, walk) for item in value])

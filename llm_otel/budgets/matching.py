@@ -136,14 +136,14 @@ def _value(name: str, tags: Mapping[str, str], provider: str, model: str) -> str
 
 
 def run_budget(name: str, limit_usd: Any) -> Budget:
-    """Return the budget for each single run of what has a name.
+    """Return the budget for each single run of what has a name. It alerts nobody: that would be a line for each run.
 
     Raises:
         ConfigurationError: The limit is no amount of money.
     """
     limit_nano = parse_usd(limit_usd, field="budget_usd")
     id_ = _NOT_IN_ID.sub("-", name).lstrip("_.-")[:_MAX_ID]
-    return Budget(id_ or "run", limit_usd=usd(limit_nano), window="lifetime")
+    return Budget(id_ or "run", limit_usd=usd(limit_nano), window="lifetime", alerts=())
 
 
 def run_of(budget: Budget, run_id: str, *, now_s: int) -> Matched:

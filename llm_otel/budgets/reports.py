@@ -79,6 +79,11 @@ class BudgetStatus:
         return float(self.spent_usd) / float(self.limit_usd) if self.limit_usd else 1.0
 
     @property
+    def used_percentage(self) -> float:
+        """The same in percent: 29.0, where a hundred times the ratio would be 28.999999999999996."""
+        return float(f"{self.spent_usd:f}e2") / float(self.limit_usd) if self.limit_usd else 100.0
+
+    @property
     def state(self) -> State:
         """That ratio in a word."""
         if self.spent_usd >= self.limit_usd:

@@ -51,19 +51,15 @@ class Delivery:
         self._shelf = shelf
         self._guard = guard
         self._start_afresh()
-        when_forked(self.forked)
+        when_forked(self._start_afresh)
         _deliveries.add(self)
 
     def _start_afresh(self) -> None:
+        # In a forked child too: the worker and its queue are the parent's.
         self._errands: SimpleQueue[_Errand] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._starting = threading.Lock()
         self._is_exiting = False
-
-    def forked(self) -> None:
-        """Start afresh in a forked child: the worker and its queue are the parent's."""
-        self._shelf.forked()
-        self._start_afresh()
 
     def ensure_worker(self) -> None:
         """Start the worker. Not from the garbage collector: threading's locks may be held."""

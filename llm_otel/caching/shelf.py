@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Protocol
 
-from llm_otel.budgets.denial import OUTAGE_S
+from llm_otel.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,10 +44,7 @@ class Shelf(Protocol):
 
 
 class CarefulShelf:
-    """A shelf that fails by finding nothing, and is left alone for a while then. Thread-safe, and safe to cancel.
-
-    While it is out, one caller in `OUTAGE_S` finds out whether it is back; the others do not wait for it.
-    """
+    """A shelf that fails by finding nothing, and is left alone in an `Outage`. Thread-safe, and safe to cancel."""
 
     def __init__(self, shelf: Shelf, monotonic: Callable[[], float], guard: Guard) -> None:
         """Take a shelf.
@@ -59,14 +55,12 @@ class CarefulShelf:
             guard: Counts its failures.
         """
         self._shelf = shelf
-        self._monotonic = monotonic
         self._guard = guard
-        self._lock = threading.Lock()
-        self._shut_until_s: float | None = None
+        self._outage = Outage(monotonic)
 
     def get(self, key: str) -> bytes | None:
         """Return what is kept under a key; nothing in an outage."""
-        if not self._may_ask():
+        if not self._outage.may_ask():
             return None
         try:
             found = self._shelf.get(key)
@@ -79,7 +73,7 @@ class CarefulShelf:
 
     async def aget(self, key: str) -> bytes | None:
         """Return what is kept under a key, without blocking the event loop."""
-        if not self._may_ask():
+        if not self._outage.may_ask():
             return None
         try:
             found = await self._shelf.aget(key)
@@ -92,7 +86,7 @@ class CarefulShelf:
 
     def put(self, key: str, text: bytes, ttl_ms: int) -> None:
         """Keep something, or not, in an outage."""
-        if not self._may_ask():
+        if not self._outage.may_ask():
             return
         try:
             self._shelf.put(key, text, ttl_ms)
@@ -102,33 +96,11 @@ class CarefulShelf:
         else:
             self._answered()
 
-    def forked(self) -> None:
-        """Start afresh in a forked child: a thread of the parent may hold the lock."""
-        self._lock = threading.Lock()
-
-    def _may_ask(self) -> bool:
-        if self._shut_until_s is None:
-            return True
-        with self._lock:
-            now_s = self._monotonic()
-            if self._shut_until_s is not None and now_s < self._shut_until_s:
-                return False
-            # Whoever comes next goes by what this one finds.
-            self._shut_until_s = now_s + OUTAGE_S
-            return True
-
     def _answered(self) -> None:
-        if self._shut_until_s is None:
-            return
-        with self._lock:
-            is_news, self._shut_until_s = self._shut_until_s is not None, None
-        if is_news:
+        if self._outage.ended():
             _logger.warning("llm_otel.cache_available cache=%s", self._shelf.name)
 
     def _failed(self, error: Exception) -> None:
-        with self._lock:
-            is_news = self._shut_until_s is None
-            self._shut_until_s = self._monotonic() + OUTAGE_S
-        if is_news:
+        if self._outage.began():
             _logger.warning("llm_otel.cache_unavailable cache=%s error=%s", self._shelf.name, error)
         self._guard.failed(PART, error)

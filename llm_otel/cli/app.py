@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated, Any
@@ -84,6 +85,9 @@ def run() -> None:
         app()
     finally:
         _flush()
+        # After ten minutes LiteLLM forgets its HTTP clients, and closes none. With the interpreter half gone each would
+        # tell asyncio's log of it, in vain and with a traceback.
+        logging.getLogger("asyncio").disabled = True
 
 
 def _flush() -> None:

@@ -73,7 +73,7 @@ def _told(budget: BudgetStandings) -> dict[str, Any]:
         "kind": budget.kind,
         "by": budget.by,
         "window": budget.window,
-        "limit_usd": str(usd(budget.limit_nano)),
+        "limit_usd": _plain(budget.limit_nano),
         "resets_at": budget.resets_at,
         "scopes": [_told_scope(each, budget.limit_nano) for each in budget.scopes],
     }
@@ -82,8 +82,12 @@ def _told(budget: BudgetStandings) -> dict[str, Any]:
 def _told_scope(standing: Standing, limit_nano: int) -> dict[str, Any]:
     return {
         "scope": standing.scope,
-        "spent_usd": str(usd(standing.spent_nano)),
-        "held_usd": str(usd(standing.held_nano)),
-        "headroom_usd": str(usd(limit_nano - standing.spent_nano - standing.held_nano)),
+        "spent_usd": _plain(standing.spent_nano),
+        "held_usd": _plain(standing.held_nano),
+        "headroom_usd": _plain(limit_nano - standing.spent_nano - standing.held_nano),
         "state": standing.state,
     }
+
+
+def _plain(nano: int) -> str:
+    return f"{usd(nano):f}"

@@ -34,10 +34,11 @@ def check(  # each option of a command is an argument
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     no_color: NoColor = False,
 ) -> None:
-    """Check settings, budgets, ledger, cache, OTLP endpoint, metrics, prices and LiteLLM, and say what to do.
+    """Say whether a deployment is fit to run, and what to do.
 
-    Run it where the service runs, with the service's environment. It writes nothing but a test span to the OTLP
-    endpoint, where one is configured. Exit code 1: something failed.
+    It looks at settings, budgets, ledger, response cache, OTLP endpoint, metrics, prices and LiteLLM. Run it where the
+    service runs, with the service's environment. It writes nothing but a test span to the OTLP endpoint, where one is
+    configured. Exit code 1: something failed.
     """
     from llm_otel.clock import SystemClock
 

@@ -14,7 +14,9 @@ from llm_otel.errors import ConfigurationError
 _UID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 """Grafana's own rule (docs of the data source API, read 2026-11)."""
 
-dashboards = typer.Typer(name="dashboards", help="The Grafana dashboards.", no_args_is_help=True, rich_markup_mode=None)
+dashboards = typer.Typer(
+    name="dashboards", help="Write the Grafana dashboards to a directory.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @dashboards.callback()
@@ -33,7 +35,7 @@ def export_dashboards(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are different.")] = False,
 ) -> None:
-    """Write the dashboards as JSON, for a file provider of Grafana or to import by hand."""
+    """Write the dashboards as JSON. For a file provider of Grafana, or to import by hand."""
     files = shipped("dashboards", checkout="grafana/dashboards", suffix=".json")
     if datasource_uid is not None:
         if not _UID.fullmatch(datasource_uid):

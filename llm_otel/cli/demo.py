@@ -40,6 +40,9 @@ def demo(  # noqa: PLR0913, PLR0917  # each option of a command is an argument
     serve: Annotated[bool, typer.Option("--serve", help="Serve /metrics, and go on until Ctrl-C.")] = False,
     host: Annotated[str, typer.Option(help="The address to serve on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to serve on.")] = 9464,
+    grafana_url: Annotated[
+        str | None, typer.Option(help="Where dashboards show it: printed while serving.", show_default=False)
+    ] = None,
     provider: Annotated[
         ProviderName | None, typer.Option(help="Call a real provider, with the key in the environment.")
     ] = None,
@@ -66,7 +69,7 @@ def demo(  # noqa: PLR0913, PLR0917  # each option of a command is an argument
     options = replace(options, ledger=ledger or options.ledger, otlp=otlp)
     if target is not None:
         _agree(target, options.calls, is_agreed=yes)
-    _run(options, as_json=as_json, no_color=no_color)
+    _run(options, grafana_url=grafana_url, as_json=as_json, no_color=no_color)
 
 
 def _find_target(provider: ProviderName, model: str | None) -> Target:
@@ -108,7 +111,7 @@ def _agree(target: Target, calls: int, *, is_agreed: bool) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def _run(options: Options, *, as_json: bool, no_color: bool) -> None:
+def _run(options: Options, *, grafana_url: str | None, as_json: bool, no_color: bool) -> None:
     from llm_otel.demo.drawing import draw
     from llm_otel.demo.program import play
     from llm_otel.demo.progress import progress_on
@@ -126,6 +129,8 @@ def _run(options: Options, *, as_json: bool, no_color: bool) -> None:
                 draw(report, stdout)
         if options.address is not None:
             stderr.print(f"\nServing {options.address.url}; Ctrl-C ends it.", style="bold")
+            if grafana_url is not None:
+                stderr.print(f"The dashboards are at {grafana_url}", style="bold", soft_wrap=True)
 
     report = play(options, progress_on(stderr), present)
     if options.address is not None:

@@ -33,10 +33,10 @@ def exporter(  # each option of a command is an argument
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to serve on.")] = _PORT,
     address: Annotated[str, typer.Option(help="The address to serve on.")] = "127.0.0.1",
 ) -> None:
-    """Serve the budgets of a shared ledger to Prometheus, until Ctrl-C or SIGTERM.
+    """Serve the budgets of a shared ledger to Prometheus.
 
-    One of these for a fleet: /metrics has the limit, spend, holds and reset of every budget, asked of the ledger at
-    each scrape. While it cannot be reached they are absent and llm_otel_ledger_up is 0.
+    Until Ctrl-C or SIGTERM. One of these is for a whole fleet: /metrics has the limit, spend, holds and reset of every
+    budget, asked of the ledger at each scrape. While it cannot be reached they are absent and llm_otel_ledger_up is 0.
     """
     from llm_otel.recorders.serving import Address, registry_of, served
 

@@ -29,16 +29,16 @@ def price(  # noqa: PLR0913, PLR0917  # each option of a command is an argument
     tier: Annotated[str | None, typer.Option(help="Service tier: flex, priority, batch, ...")] = None,
     on: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="The day (UTC) of the prices; today by default."),
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="The day (UTC) of the prices; today by default."),
     ] = None,
     no_color: NoColor = False,
 ) -> None:
     """Price one completion, exactly."""
     _check_parts("--input", input_, {"--cached": cached, "--cache-write": cache_write})
     _check_parts("--output", output, {"--reasoning": reasoning})
-    _check_tier(tier)
+    check_service_tier("--tier", tier)
     if not input_ and not output:
-        raise ConfigurationError("--input", 0, "say how many tokens the call has: --input, --output")
+        raise ConfigurationError("--input", input_, "say how many tokens the call has, with --input, --output or both")
     from llm_otel.usage import Usage
 
     usage = Usage.of(
@@ -59,11 +59,12 @@ def _check_parts(whole: str, tokens: int, parts: dict[str, int]) -> None:
         raise ConfigurationError(name, value, f"it is a part of {whole}, which is {tokens}")
 
 
-def _check_tier(tier: str | None) -> None:
+def check_service_tier(option: str, tier: str | None) -> None:
+    """Refuse a service tier that nobody has."""
     from llm_otel.pricing.quote import STANDARD, service_tier_of
 
     if tier is not None and tier not in _STANDARD_TIERS and service_tier_of(tier) == STANDARD:
-        raise ConfigurationError("--tier", tier, "standard, flex, priority, batch, fast, ultrafast or balanced")
+        raise ConfigurationError(option, tier, "standard, flex, priority, batch, fast, ultrafast or balanced")
 
 
 def _resolve(model: str, provider: str | None) -> ModelRef:

@@ -32,7 +32,12 @@ class RuleFormat(StrEnum):
     """The Prometheus Operator in Kubernetes: one `PrometheusRule` for each file."""
 
 
-rules = typer.Typer(name="rules", help="The Prometheus rules.", no_args_is_help=True, rich_markup_mode=None)
+rules = typer.Typer(
+    name="rules",
+    help="Write the Prometheus rules and alerts to a directory.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @rules.callback()

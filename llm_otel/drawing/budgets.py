@@ -166,7 +166,7 @@ def _count(budget: BudgetStandings) -> str:
 
 
 def _terms(budget: BudgetStandings, now_s: float) -> str:
-    each = f" for each {' and '.join(budget.by)}" if budget.by else ""
+    each = f" per {' and '.join(budget.by)}" if budget.by else ""
     limit = f"{budget.kind} {format_usd(budget.limit_nano)}{each}"
     return "; ".join((limit, budget.window, _reset(budget.resets_at, now_s)))
 

@@ -125,7 +125,7 @@ class Enforcer:
             run: See above.
             ceiling: The most that the call may cost, in nano-USD; `None` for any.
         """
-        return ceiling is not None or bool(run.budgets) or bool(self._means.budgets())
+        return ceiling is not None or bool(run.budgets or self._means.budgets().budgets)
 
     def seek(
         self, asked: Asked, tags: Mapping[str, str], run: Matched, patience: Patience, crossed: Crossed

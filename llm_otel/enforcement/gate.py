@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llm_otel.budgets.denial import OUTAGE_S
 from llm_otel.budgets.ledger import Balance, Decision, Hold, Line, Settlement, Store, StoreUnavailableError
+from llm_otel.outage import Outage
 
 if TYPE_CHECKING:
     from llm_otel.clock import Clock
@@ -31,12 +30,9 @@ Standing = list[Balance] | Unreachable
 
 
 class Gate:
-    """Reserves and looks in a store. Thread-safe, and safe to cancel.
+    """Reserves and looks in a store. Thread-safe, and safe to cancel. Shut in an `Outage` of the store."""
 
-    While the store is out, one call in `OUTAGE_S` finds out whether it is back; the others do not wait for it.
-    """
-
-    __slots__ = ("_clock", "_lock", "_on_error", "_release", "_shut_until", "store")
+    __slots__ = ("_on_error", "_outage", "_release", "store")
 
     def __init__(
         self, store: Store, clock: Clock, *, release: Callable[[Settlement], None], on_error: InternalErrorSink
@@ -50,20 +46,18 @@ class Gate:
             on_error: Takes failures that should not be.
         """
         self.store = store
-        self._clock = clock
         self._release = release
         self._on_error = on_error
-        self._lock = threading.Lock()
-        self._shut_until: float | None = None
+        self._outage = Outage(clock.monotonic)
 
     @property
     def is_shut(self) -> bool:
         """Whether the store was out when it was last asked."""
-        return self._shut_until is not None
+        return self._outage.is_on
 
     def reserve(self, hold: Hold) -> Answer:
         """Hold money, as `Store.reserve`."""
-        if not self._may_ask():
+        if not self._outage.may_ask():
             return UNREACHABLE
         try:
             decision = self.store.reserve(hold)
@@ -77,7 +71,7 @@ class Gate:
         """Hold money without blocking the event loop."""
         if self.store.is_instant:
             return self.reserve(hold)
-        if not self._may_ask():
+        if not self._outage.may_ask():
             return UNREACHABLE
         try:
             decision = await self.store.areserve(hold)
@@ -89,7 +83,7 @@ class Gate:
 
     def balances(self, lines: Sequence[Line]) -> Standing:
         """Look how lines stand, as `Store.balances`."""
-        if not self._may_ask():
+        if not self._outage.may_ask():
             return UNREACHABLE
         try:
             found = self.store.balances(lines)
@@ -103,7 +97,7 @@ class Gate:
         """Look how lines stand without blocking the event loop."""
         if self.store.is_instant:
             return self.balances(lines)
-        if not self._may_ask():
+        if not self._outage.may_ask():
             return UNREACHABLE
         try:
             found = await self.store.abalances(lines)
@@ -119,23 +113,8 @@ class Gate:
 
     def reached(self) -> None:
         """Note that the store answers again."""
-        if self._shut_until is None:
-            return
-        with self._lock:
-            is_news, self._shut_until = self._shut_until is not None, None
-        if is_news:
+        if self._outage.ended():
             _logger.warning("llm_otel.ledger_available ledger=%s", self.store.name)
-
-    def _may_ask(self) -> bool:
-        if self._shut_until is None:
-            return True
-        with self._lock:
-            now_s = self._clock.monotonic()
-            if self._shut_until is not None and now_s < self._shut_until:
-                return False
-            # Whoever comes next waits for what this one finds.
-            self._shut_until = now_s + OUTAGE_S
-            return True
 
     def _undecided(self, error: BaseException, hold: Hold) -> Unreachable:
         """Note why there is no answer, from within the `except` block: budgets say what becomes of the call."""
@@ -146,15 +125,9 @@ class Gate:
 
     def _failed(self, error: Exception) -> Unreachable:
         if isinstance(error, StoreUnavailableError):
-            self._shut(error)
+            if self._outage.began():
+                _logger.warning("llm_otel.ledger_unavailable ledger=%s error=%s", self.store.name, error)
         else:
             # A bug of the store's: this call goes on without it; another may fare better.
             self._on_error("ledger", error)
         return UNREACHABLE
-
-    def _shut(self, error: BaseException) -> None:
-        with self._lock:
-            is_news = self._shut_until is None
-            self._shut_until = self._clock.monotonic() + OUTAGE_S
-        if is_news:
-            _logger.warning("llm_otel.ledger_unavailable ledger=%s error=%s", self.store.name, error)

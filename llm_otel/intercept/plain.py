@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ class PlainCall:
 
     def send(self, call: OpenCall) -> Any:
         """Call LiteLLM."""
-        args, kwargs = self._for(call.offer)
+        args, kwargs = self._for(call.money.offer)
         with Inside():
             if kwargs.get(_FALLBACKS) and is_on_event_loop():
                 return _in_thread(self._original, args, kwargs)
@@ -78,7 +79,7 @@ class PlainCall:
 
     async def asend(self, call: OpenCall) -> Any:
         """Call LiteLLM."""
-        args, kwargs = self._for(call.offer)
+        args, kwargs = self._for(call.money.offer)
         with Inside():
             return await self._original(*args, **kwargs)
 
@@ -93,14 +94,15 @@ class PlainCall:
         """Return what LiteLLM returned; a stream stays open, and ends the call when it ends."""
         operation = self._operation
         if self.plan.arguments.get(_FALLBACKS):
-            call.guarded("answer", self._note_fallback, call, raw)
-        if operation.reader is not None and (hasattr(raw, "__next__") or hasattr(raw, "__anext__")):
+            call.guard.call("answer", self._note_fallback, call, raw)
+        # Not `hasattr`: pydantic's models, which answers are, raise and format an error for what they have not.
+        if operation.reader is not None and isinstance(raw, (Iterator, AsyncIterator)):
             reader = operation.reader(raw)
             source = operation.source(raw, reader, call.request.is_mock)
             course = StreamCourse(call, source, hides_usage=self._hides_usage, reader=reader)
             return watched(raw, course, source)
-        call.content.came(raw)
-        call.answered(call.guarded("answer", operation.answer_of, raw) or Answer())
+        call.telemetry.content.came(raw)
+        call.answered(call.guard.call("answer", operation.answer_of, raw) or Answer())
         return raw
 
     def _note_fallback(self, call: OpenCall, raw: Any) -> None:

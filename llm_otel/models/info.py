@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from llm_otel.fields import ExactUSD
 from llm_otel.models.entry import ModelCapability, ModelEntry, ModelTier, PricePeriod, TokenPrices
 from llm_otel.models.providers import provider_named
 from llm_otel.money import ATTO_PER_USD, parse_atto
@@ -23,19 +24,19 @@ class TokenCosts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    input_cost_per_1k: Decimal | None = None
-    output_cost_per_1k: Decimal | None = None
-    cache_read_cost_per_1k: Decimal | None = None
+    input_cost_per_1k: ExactUSD | None = None
+    output_cost_per_1k: ExactUSD | None = None
+    cache_read_cost_per_1k: ExactUSD | None = None
     """Input read from the prompt cache."""
-    cache_write_cost_per_1k: Decimal | None = None
+    cache_write_cost_per_1k: ExactUSD | None = None
     """Input written to the prompt cache, for the usual five minutes."""
-    cache_write_1h_cost_per_1k: Decimal | None = None
+    cache_write_1h_cost_per_1k: ExactUSD | None = None
     """Input written to the prompt cache for an hour."""
-    reasoning_cost_per_1k: Decimal | None = None
+    reasoning_cost_per_1k: ExactUSD | None = None
     """Reasoning, where it costs other than the rest of the output."""
-    input_audio_cost_per_1k: Decimal | None = None
-    cache_read_audio_cost_per_1k: Decimal | None = None
-    output_audio_cost_per_1k: Decimal | None = None
+    input_audio_cost_per_1k: ExactUSD | None = None
+    cache_read_audio_cost_per_1k: ExactUSD | None = None
+    output_audio_cost_per_1k: ExactUSD | None = None
 
     @field_validator("*", mode="before")
     @classmethod

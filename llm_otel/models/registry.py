@@ -23,12 +23,8 @@ class Registry:
         self._lock = Lock()
         self._entries = tuple(entries)
         self._by_name = _index(self._entries)
-        self._version = 0
-
-    @property
-    def version(self) -> int:
+        self.version = 0
         """How often the registry was written to: whoever caches what it read compares this."""
-        return self._version
 
     def entries(self) -> tuple[ModelEntry, ...]:
         """Return every model, in order."""
@@ -69,7 +65,7 @@ class Registry:
                 )
             self._by_name = _index(entries)
             self._entries = entries
-            self._version += 1
+            self.version += 1
 
 
 @cache

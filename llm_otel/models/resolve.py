@@ -141,9 +141,9 @@ class _Resolver:
     def _nearest(self, text: str) -> str:
         """Say what would have been a provider."""
         table = {name for each in PROVIDERS for name in (each.name, *each.litellm_ids, *each.aliases)}
-        near = difflib.get_close_matches(text.lower(), sorted(table | self._map.provider_ids()), n=3)
+        near = difflib.get_close_matches(text.lower(), sorted(table | self._map.provider_ids()), n=3, cutoff=0.8)
         hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-        return f"{hint}one of LLMProvider or any provider id of LiteLLM"
+        return f"{hint}openai, anthropic, google, ollama, or the id of any other provider of LiteLLM"
 
 
 def _ref(provider: Provider, litellm_id: str, name: str) -> ModelRef:

@@ -159,7 +159,7 @@ class Rate:
         Returns:
             `None` if a kind that was used has no price.
         """
-        if self.is_unknown or _any_counted(counts, self.unpriced):
+        if self.is_unknown or (self.unpriced and _any_counted(counts, self.unpriced)):
             return None
         rates = self._at(input_tokens)
         amounts = tuple(map(mul, counts, rates))
@@ -167,13 +167,8 @@ class Rate:
         saved = counts[_READ] * (rates[_INPUT] - rates[_READ])
         saved += counts[_READ_AUDIO] * (rates[_INPUT_AUDIO] - rates[_READ_AUDIO])
         source, date = self.common or self._origin(counts)
-        return CostBreakdown(
-            total_nano=total,
-            parts=dict(zip(_TYPES, apportion(total, _by_type(amounts)), strict=True)),
-            saved_by_cache_nano=round_half_even(saved) if saved > 0 else 0,
-            price_source=source,
-            price_date=date,
-        )
+        parts = dict(zip(_TYPES, apportion(total, _by_type(amounts)), strict=True))
+        return CostBreakdown(total, parts, round_half_even(saved) if saved > 0 else 0, source, date)
 
     def dearest(self, kinds: tuple[Kind, ...] = (), *, generates: bool = True) -> Dearest | None:
         """Return the most that tokens can cost: each at the dearest price of any that it may turn out to be.

@@ -93,12 +93,13 @@ def moved(first: ModelRef, arguments: Mapping[str, Any], ref: ModelRef) -> dict[
     """
     changed = {**arguments, "model": ref.litellm_model}
     if ref.litellm_provider != first.litellm_provider:
-        changed = {name: value for name, value in changed.items() if not _is_of_its_provider(name)}
+        changed = {name: value for name, value in changed.items() if not is_of_its_provider(name)}
     add_placeholder_key(changed, ref)
     return changed
 
 
-def _is_of_its_provider(name: str) -> bool:
+def is_of_its_provider(name: str) -> bool:
+    """Tell whether an argument of LiteLLM's `completion` is meant for one provider, by its name."""
     if name in _OF_ITS_PROVIDER or name.startswith(_PREFIXES_OF_PROVIDERS):
         return True
     return name not in _OPENS_NOTHING and not _SECRET.isdisjoint(name.split("_"))

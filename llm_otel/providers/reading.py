@@ -180,6 +180,9 @@ def get(source: Any, name: str) -> Any:
     """
     if source is None:
         return None
+    # Before the attempt: to find out by an exception takes five times as long, and most dictionaries are plain ones.
+    if type(source) is dict:
+        return source.get(name)
     try:
         extra = source.__pydantic_extra__
     except AttributeError:

@@ -21,7 +21,7 @@ from llm_otel.providers.operations import CHAT, Operation
 from llm_otel.providers.parameters import parameters_of
 from llm_otel.providers.reading import get, hidden_of
 from llm_otel.routing.retry import RetryPolicy
-from llm_otel.routing.wanted import AUTO, OBSERVE
+from llm_otel.routing.wanted import AUTO, OBSERVE, decides_all
 
 if TYPE_CHECKING:
     from llm_otel.models.providers import LLMProvider
@@ -153,7 +153,7 @@ def _make_template(config: LLMConfig) -> Template:
         parameters=parameters_of(arguments),
         retry=RetryPolicy(max_attempts=1 + config.max_retries),
         max_cost_nano=None if most is None else parse_usd(most, field="max_cost_usd"),
-        is_by_name=is_named and config.capability is None and config.tier is None and config.routing != OBSERVE,
+        is_by_name=is_named and decides_all(config.capability, config.tier, is_observed=config.routing == OBSERVE),
     )
 
 
@@ -261,7 +261,7 @@ def _string(value: Any) -> str | None:
 
 def _is_mock(arguments: Mapping[str, Any]) -> bool:
     # The first half is the quick one; LiteLLM takes what is empty for what is not given.
-    return not _MOCKS.isdisjoint(arguments) and any(arguments.get(name) for name in _MOCKS)
+    return not _MOCKS.isdisjoint(arguments) and any(map(arguments.get, _MOCKS))
 
 
 def reference_of(arguments: Mapping[str, Any]) -> ModelRef:

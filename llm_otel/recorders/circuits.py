@@ -6,6 +6,7 @@ A circuit is of a process: the gauge is 1 in each process whose circuit is not c
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from llm_otel.recorders.series import Collector, LabelledCounter
     from llm_otel.routing.health import Model
     from llm_otel.semconv import MetricSpec
+
+_logger = logging.getLogger("llm_otel")
 
 NAME = "circuits"
 _SPEC = semconv.CIRCUIT_OPEN
@@ -130,7 +133,7 @@ class CircuitMetrics:
 
 
 class CircuitRecorder:
-    """Counts what circuits do. Thread-safe.
+    """Counts what circuits do, and logs when one opens and when it closes. Thread-safe.
 
     Args:
         metrics: Where.
@@ -141,6 +144,8 @@ class CircuitRecorder:
     def __init__(self, metrics: CircuitMetrics, label: Callable[[Model], Model], open_models: Open) -> None:
         self._metrics = metrics
         self._label = label
+        # Those whose opening was told: a probe that fails opens a circuit again, which is no news.
+        self._logged: set[Model] = set()
         metrics.gauge.ask(lambda: map(label, open_models()))
 
     def noticed(self, model: Model, event: CircuitEvent) -> None:
@@ -154,6 +159,15 @@ class CircuitRecorder:
         if event is CircuitEvent.OPENED:
             openings.inc()
         self._metrics.gauge.changed(labels)
+        self._log(model, event)
+
+    def _log(self, model: Model, event: CircuitEvent) -> None:
+        if event is CircuitEvent.OPENED and model not in self._logged:
+            self._logged.add(model)
+            _logger.warning("llm_otel.circuit_opened provider=%s model=%r: failed too often, is left alone", *model)
+        elif event is CircuitEvent.CLOSED and model in self._logged:
+            self._logged.discard(model)
+            _logger.warning("llm_otel.circuit_closed provider=%s model=%r", *model)
 
 
 def _family() -> GaugeMetricFamily:

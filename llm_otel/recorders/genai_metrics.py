@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from llm_otel import semconv
-from llm_otel.call import Outcome
+from llm_otel.call import UNASKED, Outcome
 from llm_otel.recorders import meters
 from llm_otel.recorders.backlog import backlog
 from llm_otel.semconv import LegacyTokenType, Modality
@@ -57,7 +57,7 @@ class EndedOperation(NamedTuple):
 
     Attributes:
         error_type: As on the span; `None` where that is no failure.
-        duration_s: `None` where nothing was sent.
+        duration_s: `None`, as are the times of chunks, where it was no provider's.
         later_chunks_s: Times of the chunks after the first, since the start of the call.
         usage: As reported by the provider; `None` where nothing was.
     """
@@ -78,7 +78,7 @@ class EndedOperation(NamedTuple):
     @classmethod
     def of(cls, record: CallRecord) -> EndedOperation:
         """Read them off a record."""
-        request = record.request
+        request, is_timed = record.request, record.outcome not in UNASKED
         return cls(
             request.operation,
             request.provider,
@@ -87,10 +87,9 @@ class EndedOperation(NamedTuple):
             request.server_address,
             request.server_port,
             _error_type(record),
-            # A refusal is no inference: its few microseconds would flatter the latency.
-            None if record.outcome is Outcome.DENIED else record.duration_s,
-            record.time_to_first_chunk_s,
-            record.later_chunks_s,
+            record.duration_s if is_timed else None,
+            record.time_to_first_chunk_s if is_timed else None,
+            record.later_chunks_s if is_timed else (),
             _reported(record),
             record.trace,
         )
@@ -149,7 +148,7 @@ class GenAIMetrics:
         self._generation = generation
         self._on_error = on_error
         # A program may open scopes and never a call. One that sets its provider later is seen at its first call.
-        meters.watch()
+        self._is_heard = meters.watch()
 
     @property
     def is_recording(self) -> bool:
@@ -158,19 +157,20 @@ class GenAIMetrics:
 
     def opened(self, request: CallRequest) -> None:  # noqa: ARG002  # there is no metric of calls in flight
         """Write down what earlier calls have left, if it is enough; and see to it that a reader asks for the rest."""
-        meters.watch()
+        self._is_heard = meters.watch()
         backlog.ease()
 
     def closed(self, record: CallRecord) -> None:
         """Leave the facts of a call to be written down."""
-        if not meters.is_recording() or not _was_sent(record):
+        # Asked once for a call: while no provider is set, the API looks for a variable each time.
+        if not self._is_heard or not _was_sent(record):
             return
         operation = EndedOperation.of(record)
         backlog.leave(self._write, operation, 1 + len(operation.later_chunks_s) // _CHUNKS_PER_WORK)
 
     def workflow_ended(self, ended: EndedWorkflow) -> None:
         """Leave the facts of a scope to be written down."""
-        if self._generation.has_latest and meters.is_recording():
+        if self._is_heard and self._generation.has_latest:
             backlog.leave(self._write_workflow, ended)
 
     def _write(self, operation: EndedOperation) -> None:

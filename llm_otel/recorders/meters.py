@@ -41,12 +41,13 @@ def meter() -> Meter | None:
     return _recording_meter(metrics.get_meter_provider())
 
 
-def watch() -> None:
+def watch() -> bool:
     """See to it that readers of the provider that is set now work off the backlog before they collect.
 
-    Never from a reader's callback: it holds the lock that a new observable instrument takes.
+    Return whether somebody may see what is recorded. Never from a reader's callback: it holds the lock that a new
+    observable instrument takes.
     """
-    _watch(metrics.get_meter_provider())
+    return _watch(metrics.get_meter_provider())
 
 
 @lru_cache(maxsize=8)
@@ -58,10 +59,11 @@ def _recording_meter(provider: MeterProvider) -> Meter | None:
 
 
 @lru_cache(maxsize=8)
-def _watch(provider: MeterProvider) -> None:
+def _watch(provider: MeterProvider) -> bool:
     found, hook = _recording_meter(provider), semconv.BACKLOG
     if found is not None:
         found.create_observable_gauge(hook.name, [_work_off], hook.unit, hook.description)
+    return found is not None
 
 
 def meter_of(provider: MeterProvider) -> Meter:

@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from llm_otel import semconv
-from llm_otel.call import AttemptReason, Outcome
+from llm_otel.call import UNASKED, AttemptReason, Outcome
 from llm_otel.money import NANO_PER_USD
 from llm_otel.semconv import TokenType
 
@@ -171,15 +171,16 @@ def _of_completion(call: EndedCall) -> Posting:
     # A good one is found through the histograms; what did not go well only through its counter.
     posting.counts.append((_REQUESTS, (outcome,), 1, outcome is not _SUCCESS))
     observations = posting.observations
-    # A refusal is no completion: its few microseconds and its cost of 0 would flatter latency and unit cost.
-    if outcome is not _DENIED:
+    if outcome not in UNASKED:
         observations.append((_REQUEST_DURATION, call.duration_s))
-        if call.cost_nano is not None:
-            observations.append((_REQUEST_COST, call.cost_nano))
+        if call.time_to_first_chunk_s is not None:
+            observations.append((_TIME_TO_FIRST_CHUNK, call.time_to_first_chunk_s))
+    # A refusal is no completion: its cost of 0 would flatter the unit cost. That of an answer from the cache does not:
+    # that is what the cache is for.
+    if outcome is not _DENIED and call.cost_nano is not None:
+        observations.append((_REQUEST_COST, call.cost_nano))
     if call.saved_by_cache_nano:
         posting.counts.append((_SAVED, _BY_RESPONSE_CACHE, call.saved_by_cache_nano, False))
-    if call.time_to_first_chunk_s is not None:
-        observations.append((_TIME_TO_FIRST_CHUNK, call.time_to_first_chunk_s))
     return posting
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from llm_otel.budgets.reports import BudgetAlert
-    from llm_otel.call import Answer, AttemptRecord, CallRecord, CallRequest, Held
+    from llm_otel.call import Answer, AttemptRecord, CallRecord, CallRequest, Held, Refusal
     from llm_otel.tracing import AttributeValue
     from llm_otel.usage import Usage
 
@@ -52,9 +52,8 @@ def finish(span: Span, record: CallRecord, content: Mapping[str, AttributeValue]
     """
     try:
         if span.is_recording():
-            if _is_worth_telling(record.attempts):
-                for attempt in record.attempts:
-                    _write_attempt(span, attempt, started_ns=record.started_ns)
+            for attempt in _worth_telling(record.attempts):
+                _write_attempt(span, attempt, started_ns=record.started_ns)
             span.set_attributes(_response_attributes(record))
             if content:
                 span.set_attributes(content)
@@ -115,13 +114,9 @@ def _request_attributes(request: CallRequest) -> dict[str, AttributeValue]:
     tier = request.service_tier
     if tier is not None and tier != "auto" and request.provider in semconv.OPENAI_PROVIDERS:
         attributes[semconv.OPENAI_REQUEST_SERVICE_TIER] = tier
-    _add_tags(attributes, request.tags)
-    return attributes
-
-
-def _add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, str]) -> None:
-    for name, value in tags.items():
+    for name, value in request.tags.items():
         attributes[semconv.TAG_PREFIX + name] = value
+    return attributes
 
 
 def _response_attributes(record: CallRecord) -> dict[str, AttributeValue]:
@@ -129,7 +124,11 @@ def _response_attributes(record: CallRecord) -> dict[str, AttributeValue]:
     if record.request.operation == _EMBEDDINGS:
         _be_of_embeddings(attributes, record.answer)
     _add_cost(attributes, record)
-    _add_budgets(attributes, record)
+    last = record.attempts[-1] if record.attempts else None
+    if last is not None and last.held is not None:
+        _add_held(attributes, last, last.held)
+    if record.refusal is not None:
+        _add_refusal(attributes, record.refusal)
     return attributes
 
 
@@ -150,7 +149,7 @@ def _answer_attributes(record: CallRecord) -> dict[str, AttributeValue]:
         attributes[semconv.CACHE_HIT] = True
     if record.time_to_first_chunk_s is not None:
         attributes[semconv.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = record.time_to_first_chunk_s
-    if not record.attempts or _is_worth_telling(record.attempts):
+    if not record.attempts or _worth_telling(record.attempts):
         attributes[semconv.ATTEMPT_COUNT] = len(record.attempts)
     if record.usage is not None:
         _add_usage(attributes, record.usage)
@@ -189,18 +188,6 @@ def _add_cost(attributes: dict[str, AttributeValue], record: CallRecord) -> None
             attributes[semconv.PRICE_DATE] = cost.price_date
 
 
-def _add_budgets(attributes: dict[str, AttributeValue], record: CallRecord) -> None:
-    last = record.attempts[-1] if record.attempts else None
-    if last is not None and last.held is not None:
-        _add_held(attributes, last, last.held)
-    refusal = record.refusal
-    if refusal is not None:
-        attributes[semconv.BUDGET_DENIED_BY] = refusal.budget
-        if refusal.scope:
-            attributes[semconv.BUDGET_DENIED_SCOPE] = refusal.scope
-        attributes[semconv.BUDGET_DENIAL_KIND] = refusal.kind
-
-
 def _add_held(attributes: dict[str, AttributeValue], attempt: AttemptRecord, held: Held) -> None:
     """Write how the last attempt was held to its budgets, and what they changed about it."""
     if held.budgets:
@@ -220,6 +207,13 @@ def _add_held(attributes: dict[str, AttributeValue], attempt: AttemptRecord, hel
         attributes[semconv.BUDGET_DOWNGRADED_TO] = attempt.model
 
 
+def _add_refusal(attributes: dict[str, AttributeValue], refusal: Refusal) -> None:
+    attributes[semconv.BUDGET_DENIED_BY] = refusal.budget
+    if refusal.scope:
+        attributes[semconv.BUDGET_DENIED_SCOPE] = refusal.scope
+    attributes[semconv.BUDGET_DENIAL_KIND] = refusal.kind
+
+
 def _mark_failed(span: Span, record: CallRecord) -> None:
     failure = record.failure
     if failure is None:
@@ -232,9 +226,10 @@ def _mark_failed(span: Span, record: CallRecord) -> None:
     tracing.mark_failed(span, failure.error_type, description)
 
 
-def _is_worth_telling(attempts: tuple[AttemptRecord, ...]) -> bool:
-    """Tell whether the span of the call does not say all: of a fallback it has neither the provider nor the model."""
-    return len(attempts) > 1 or any(attempt.reason is AttemptReason.FALLBACK for attempt in attempts)
+def _worth_telling(attempts: tuple[AttemptRecord, ...]) -> tuple[AttemptRecord, ...]:
+    """Return those of which the span of the call does not say all: of a fallback it has neither provider nor model."""
+    is_told = len(attempts) == 1 and attempts[0].reason is not AttemptReason.FALLBACK
+    return () if is_told else attempts
 
 
 def _write_attempt(parent: Span, attempt: AttemptRecord, *, started_ns: int) -> None:

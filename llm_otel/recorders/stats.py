@@ -78,7 +78,7 @@ def told_by_ledger(statuses: Sequence[reports.BudgetStatus]) -> BudgetStatus:
         limit_usd=first.limit_usd,
         spent_usd=first.spent_usd,
         remaining_usd=first.limit_usd - first.spent_usd,
-        percentage_used=100 * first.used_ratio,
+        percentage_used=first.used_percentage,
         budgets=[_scope_status(each) for each in statuses],
     )
 
@@ -92,7 +92,7 @@ def _scope_status(status: reports.BudgetStatus) -> ScopeStatus:
         spent_usd=status.spent_usd,
         held_usd=status.held_usd,
         headroom_usd=status.headroom_usd,
-        percentage_used=100 * status.used_ratio,
+        percentage_used=status.used_percentage,
         resets_at=status.resets_at,
     )
 

@@ -30,7 +30,7 @@ class TrackedCall(NamedTuple):
     Attributes:
         ended_ns: Wall time, nanoseconds since the epoch.
         cost_nano: The part of the cost that is known.
-        latency_ns: `None` for a call that was refused: nothing was waited for.
+        latency_ns: `None` for a call that was refused, or answered from a cache: no provider was waited for.
     """
 
     ended_ns: int

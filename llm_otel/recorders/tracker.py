@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from llm_otel.budgets.ledger import StoreUnavailableError
-from llm_otel.call import Outcome
+from llm_otel.call import UNASKED
 from llm_otel.clock import Clock, SystemClock
 from llm_otel.errors import ConfigurationError, LLMOtelError
 from llm_otel.money import parse_usd, usd
@@ -103,10 +103,11 @@ class UsageTracker:
         """Return statistics of all calls, or of those that pass every filter.
 
         `total_cost_usd` is the exact sum of the known costs; calls with an unknown one are in
-        `unpriced_calls`. Latencies are `None` without a call; percentiles are nearest-rank: `p95_latency_ms`
-        is the latency of a call that really was, and 95 % of the calls were no slower. Groups are sorted, the
-        dearest first; a tag is written as `"user:john"`, or `"research"` where the value is empty; what no
-        group was left for is in `"__other__"`.
+        `unpriced_calls`. Latencies are those of calls that a provider was asked for, `None` without one: no
+        refusals, and no answers from a cache. Percentiles are nearest-rank: `p95_latency_ms` is the latency of a
+        call that really was, and 95 % of the calls were no slower. Groups are sorted, the dearest first; a tag
+        is written as `"user:john"`, or `"research"` where the value is empty; what no group was left for is in
+        `"__other__"`.
 
         Sums cover all time. Three things are known only of the last `max_calls` calls: percentiles; `by_tag`
         beside a `tag` filter; and everything, if the filter has a time, several tags, or a value that has no
@@ -210,7 +211,7 @@ def _read_record(record: CallRecord) -> TrackedCall:
         tokens=0 if usage is None else usage.total_tokens,
         cost_nano=cost_nano,
         is_unpriced=record.cost_nano is None,
-        latency_ns=None if record.outcome is Outcome.DENIED else latency_ns,
+        latency_ns=None if record.outcome in UNASKED else latency_ns,
     )
 
 
@@ -236,7 +237,8 @@ def _read_response(response: Any, tags: Mapping[str, str], now_ns: int) -> Track
         tokens=tokens,
         cost_nano=0 if cost_usd is None else parse_usd(cost_usd, field="response.usage.total_cost_usd"),
         is_unpriced=cost_usd is None,
-        latency_ns=round(latency_ms * 1e6),
+        # As above: what was given before, no provider was asked for.
+        latency_ns=None if getattr(response, "is_cached", False) else round(latency_ms * 1e6),
     )
 
 

@@ -7,7 +7,9 @@ from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
+from llm_otel.fields import ExactUSD
 from llm_otel.models.entry import ModelCapability
+from llm_otel.money import format_amount
 from llm_otel.routing.reasons import BUDGET_DOWNGRADE, EXPLICIT_MODEL, FALLBACK, coded, explain
 
 EXPLICIT = "explicit"
@@ -22,7 +24,7 @@ class Candidate(BaseModel):
     model: str
     provider: str
     """The `gen_ai.provider.name` value."""
-    estimated_cost_usd: Decimal | None = None
+    estimated_cost_usd: ExactUSD | None = None
     """What this very call is expected to cost; `None` where nothing was compared or no price is known."""
     fits: bool = True
     why_not: str | None = None
@@ -49,7 +51,7 @@ class RouteDecision(BaseModel):
     """What the model had to be good enough for; `None` where nobody said."""
     original_model: str | None = None
     """The model that would have been taken but for a budget that is nearly used up, or could not pay for it."""
-    estimated_saved_usd: Decimal | None = None
+    estimated_saved_usd: ExactUSD | None = None
     """What the call is expected to cost less than with `original_model`."""
     observed_model: str | None = None
     """What would have been chosen automatically, where that was only to be observed."""
@@ -61,22 +63,16 @@ class RouteDecision(BaseModel):
 
     def explain(self) -> str:
         """Return what was chosen and why, in a few lines for people."""
-        cost = "" if self.estimated_cost_usd is None else f", about {_dollars(self.estimated_cost_usd)}"
+        cost = "" if self.estimated_cost_usd is None else f", about {format_amount(self.estimated_cost_usd)}"
         lines = [f"{self.model} ({self.provider}){cost}", *(f"- {explain(code)}" for code in self.reason_codes)]
         if self.original_model is not None:
             saved = self.estimated_saved_usd
-            less = "" if saved is None else f"; that saves about {_dollars(saved)}"
+            less = "" if saved is None else f"; that saves about {format_amount(saved)}"
             lines.append(f"- Without that budget it would have been {self.original_model}{less}.")
         fitting = sum(each.fits for each in self.candidates)
         if len(self.candidates) > 1:
             lines.append(f"- Of {len(self.candidates)} models that were looked at, {fitting} can serve this request.")
         return "\n".join(lines)
-
-
-def _dollars(amount: Decimal) -> str:
-    """Return dollars without zeros that say nothing, and at least the cents."""
-    whole, _, fraction = f"{amount:,.9f}".partition(".")
-    return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def downgraded(decision: RouteDecision, taken: tuple[str, str], budget: str) -> RouteDecision:

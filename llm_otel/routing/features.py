@@ -39,7 +39,8 @@ USUAL_OUTPUT_TOKENS: Mapping[ModelCapability | None, int] = {
     ModelCapability.RESEARCH: 2_048,
 }
 """How long an answer is taken to be where the caller sets no limit. It is for comparing models, so only its proportion
-to the input matters; a budget's hold is made from a bound instead."""
+to the input matters; a budget's hold is made from a bound instead. Thinking is not in it: nobody publishes how
+much a model thinks on a request, and its default effort is another for nearly each (docs/routing.md)."""
 
 _IMAGES = frozenset({"image_url", "input_image", "image"})
 _FILES = frozenset({"input_audio", "audio", "file", "input_file", "document", "video", "video_url"})

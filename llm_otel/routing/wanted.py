@@ -57,8 +57,13 @@ class Wanted:
 
     @property
     def is_by_name(self) -> bool:
-        """Whether the name decides all: nothing needs to be compared with it."""
-        return self.model is not None and self.capability is None and self.tier is None and not self.is_observed
+        """Whether the name decides all."""
+        return self.model is not None and decides_all(self.capability, self.tier, is_observed=self.is_observed)
+
+
+def decides_all(capability: ModelCapability | None, tier: ModelTier | None, *, is_observed: bool) -> bool:
+    """Tell whether the name of a model decides all: with this beside it, nothing needs to be compared with it."""
+    return capability is None and tier is None and not is_observed
 
 
 @dataclass(frozen=True, slots=True)

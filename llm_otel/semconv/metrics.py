@@ -124,7 +124,7 @@ REQUEST_DURATION = MetricSpec(
     "llm_otel_request_duration_seconds",
     "llm_otel.request.duration",
     "s",
-    "Time that the caller waited: retries, pauses and the whole of a stream included.",
+    "Time that the caller waited for providers: retries, pauses and the whole of a stream included.",
     buckets=DURATION_BUCKETS,
 )
 TIME_TO_FIRST_CHUNK = MetricSpec(

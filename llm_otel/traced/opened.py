@@ -87,7 +87,7 @@ class OpenScope:
         self.end(exc)
 
     def __del__(self) -> None:
-        # Python 3.11 drops, without unwinding it, an async generator that waits when its consumer is closed.
+        # Before 3.13, Python drops, without unwinding it, an async generator that waits when its consumer is closed.
         if self._span is not None:
             self.end(None)
 
@@ -99,7 +99,7 @@ class OpenScope:
 
     def end(self, error: BaseException | None) -> None:
         """Write down the totals and how the body ended, and end the span."""
-        record_now(lambda: self._end_span(error))
+        record_now(self._end_span, error)
         if not self.scope.calls and _logger.isEnabledFor(logging.DEBUG):
             _log_without_calls(self.scope.name)
 

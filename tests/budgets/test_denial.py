@@ -10,10 +10,11 @@ import pytest
 
 from llm_otel.budgets.budget import Budget
 from llm_otel.budgets.ceiling import Ceiling
-from llm_otel.budgets.denial import OUTAGE_S, Denial, DenialKind, judge, refusing
+from llm_otel.budgets.denial import Denial, DenialKind, judge, refusing
 from llm_otel.budgets.ledger import Balance
 from llm_otel.budgets.matching import BudgetSet, Matched
 from llm_otel.money import NANO_PER_USD
+from llm_otel.outage import OUTAGE_S
 
 NOW_S = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 MONTH_END_S = datetime(2026, 11, 30, 23, tzinfo=UTC).timestamp()

@@ -262,6 +262,13 @@ def test_a_run_is_in_no_row_of_a_declared_budget_of_its_name() -> None:
     assert of_run.starts[-1] == of_run.start
 
 
+def test_a_run_alerts_nobody():
+    """An agent that has a budget for each request would fill the log, a line for each half of it that is used."""
+    (of_run,) = run_of(run_budget("digest", "2.50"), "run-1", now_s=NOW_S).lines
+
+    assert () == of_run.thresholds
+
+
 def test_each_run_has_a_row_of_its_own_that_is_forgotten() -> None:
     """A lifetime's would stay for ever, and there are many runs."""
     made = run_budget("digest", "2.50")

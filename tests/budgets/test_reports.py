@@ -135,6 +135,18 @@ def test_an_overrun_shows(limit: str, spent: str, ratio: float, headroom: str) -
     assert (ratio, Decimal(headroom)) == (found.used_ratio, found.headroom_usd)
 
 
+@pytest.mark.parametrize(
+    ("limit", "spent", "percentage"),
+    [("1", "0.29", 29.0), ("1", "0.0000135", 0.00135), ("2", "0.000000001", 5e-8), ("0", "1", 100.0)],
+)
+def test_a_percentage_is_written_as_it_was_spent(limit: str, spent: str, percentage: float) -> None:
+    """29 cents of a dollar are 29.0 %, whatever the caller's decimal context."""
+    (found,) = status(budget(limit_usd=limit), row("", spent))
+    with localcontext() as context:
+        context.prec = 1
+        assert percentage == found.used_percentage
+
+
 def test_what_is_left_is_exact_in_every_program() -> None:
     """The caller's own decimal context never matters."""
     (found,) = status(budget(limit_usd="123456.789"), row("", "0.000000001"))

@@ -15,12 +15,12 @@ from dataclasses import replace
 import pytest
 
 from llm_otel import steps
-from llm_otel.budgets.denial import OUTAGE_S
 from llm_otel.budgets.ledger import StoreUnavailableError
 from llm_otel.caching import delivery
 from llm_otel.caching.cache import Recalled, ResponseCache
 from llm_otel.caching.delivery import CacheBacklogError
 from llm_otel.caching.entry import MAX_CHARACTERS, UnreadableEntryError
+from llm_otel.outage import OUTAGE_S
 from llm_otel.recording import Guard
 from tests.caching.answers import entry
 from tests.enforcement.fakes import HandClock

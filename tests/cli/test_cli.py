@@ -25,6 +25,14 @@ def test_help_names_every_command(run):
     assert ["demo", "budgets", "exporter", "check", "models", "price", "route", "dashboards", "rules"] == commands
 
 
+@pytest.mark.parametrize("group", [(), ("dashboards",), ("rules",)])
+def test_the_list_of_commands_says_what_each_does_in_whole_sentences(run, group):
+    """A line that is cut off tells nobody anything."""
+    lines = run(*group, "--help").stdout.partition("Commands:")[2].split("\n")
+
+    assert [] == [line for line in lines if line.strip() and not (line.endswith(".") and "..." not in line)]
+
+
 def test_help_and_version_load_nothing_heavy():
     """Who only asks what there is waits for Python and typer."""
     program = (
@@ -52,6 +60,23 @@ def test_a_reader_that_leaves_is_no_error():
 
 
 # --- models -----------------------------------------------------------------------------------------------
+
+
+def test_clients_that_nobody_closed_are_not_told_of_at_the_end():
+    """LiteLLM leaves some; while the interpreter goes, asyncio's log would have a traceback for each."""
+    program = (
+        "import logging\n"
+        "from llm_otel.cli import app\n"
+        "class Left:\n"
+        "    def __del__(self):\n"
+        "        logging.getLogger('asyncio').error('Unclosed client session')\n"
+        "app.app, app.left = lambda: None, Left()\n"
+        "app.run()\n"
+    )
+
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "" == finished.stderr
 
 
 def test_models_are_listed_with_their_prices(run):

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tests.cli.conftest import spend
+
 
 def test_every_budget_is_shown_with_its_bar(run, ledger, budgets_file):
     """Spent, held and left, in 80 columns."""
@@ -75,6 +77,16 @@ def test_programs_get_exact_amounts(run, ledger, budgets_file):
         ],
     } == company
     assert ["search", "growth"] == [each["scope"] for each in team["scopes"]]
+
+
+def test_programs_get_plain_amounts(run, ledger, budgets_file):
+    """A quarter of a millionth of a dollar is no `2.5E-7`, and nothing is no `0E-9`."""
+    spend(ledger, budgets_file, "tiny", "eve", 250)
+
+    told = json.loads(run("budgets", "--ledger", ledger, "--budgets-file", str(budgets_file), "--json").stdout)
+
+    tiny = next(each for each in told["budgets"][1]["scopes"] if each["scope"] == "tiny")
+    assert ("0.000000250", "0.00", "1.999999750") == (tiny["spent_usd"], tiny["held_usd"], tiny["headroom_usd"])
 
 
 def test_a_ledger_in_memory_is_nobody_elses(run, budgets_file):

@@ -126,6 +126,28 @@ def test_it_says_where_settings_come_from(found, monkeypatch, tmp_path):
     assert f"can be used; set by {path}, LLM_OTEL_DEFAULT_MAX_TOKENS" == said
 
 
+def test_options_are_named_among_what_sets_them(found, ledger):
+    """What was asked for on the command line is no default."""
+    assert "can be used; set by --ledger" == found("--ledger", ledger)["settings"]["said"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "to_do"),
+    [
+        ("LLM_OTEL_LEDGRE", "did you mean LLM_OTEL_LEDGER?"),
+        ("LLM_OTEL_COLOUR_OF_THE_SKY", "see docs/configuration.md for those that are"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_a_warning(found, monkeypatch, variable, to_do):
+    """Nothing reads it, and a service says nothing of it: spend would go uncounted for a slip of the pen."""
+    monkeypatch.setenv(variable, "redis://:secret@ledger:6379/0")
+
+    finding = found()["settings"]
+
+    assert (State.WARNING, to_do) == (finding["state"], finding["to_do"])
+    assert f"can be used; all are the defaults; nothing reads {variable}" == finding["said"]
+
+
 def test_two_budgets_of_one_id_fail(found, budgets_file, tmp_path):
     """Over all files, as in a service."""
     config = tmp_path / "config.toml"

@@ -39,7 +39,7 @@ def test_the_demo_reports_serves_and_ends_cleanly():
     port = free_port()
     command = [sys.executable, "-m", "llm_otel", "demo", "--json", "--calls", str(CALLS)]
     process = subprocess.Popen(
-        [*command, "--serve", "--port", str(port)],
+        [*command, "--serve", "--port", str(port), "--grafana-url", "http://grafana.test:3000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -66,5 +66,5 @@ def test_the_demo_reports_serves_and_ends_cleanly():
     assert ["Loading LiteLLM (some seconds, once) ...", "Opening connections ..."] == progress.splitlines()[:2]
     assert "  Budget labs is used up: its calls are refused from now on" in progress.splitlines()
     assert f"Serving http://127.0.0.1:{port}/metrics; Ctrl-C ends it." in progress
-    assert "Stopped." == progress.splitlines()[-1]
+    assert ["The dashboards are at http://grafana.test:3000", "Stopped."] == progress.splitlines()[-2:]
     assert "Traceback" not in progress

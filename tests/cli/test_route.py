@@ -80,6 +80,51 @@ def test_limits_bear_on_the_choice(route):
     assert 2 == route(QUESTION, "--capability", "simple", "--max-cost-usd", "0").exit_code
 
 
+def test_a_provider_can_be_said(route):
+    """As with `LLMConfig(provider=...)`: only its models are compared, and a name is asked of it."""
+    assert (
+        "claude-haiku-5-5 (anthropic), " in route(QUESTION, "--capability", "simple", "--provider", "anthropic").stdout
+    )
+    assert "gpt-4o (openrouter): " in route(QUESTION, "--model", "gpt-4o", "--provider", "openrouter").stdout
+
+
+def test_a_request_is_more_than_its_text(route):
+    """Tools, images and JSON rule models out, and images are read too."""
+    taken = json.loads(
+        route(QUESTION, "--tools", "2", "--images", "1", "--json-mode", "--model", "auto", "--json").stdout
+    )
+    why_not = {each["model"]: each["why_not"] for each in taken["candidates"]}
+    bare = json.loads(route(QUESTION, "--model", taken["model"], "--capability", "simple", "--json").stdout)
+
+    assert "it takes no images, and the request has 1" == why_not["gpt-3.5-turbo"]
+    assert "it takes no tools, and the request brings some" == why_not["llama3"]
+    assert float(bare["candidates"][0]["estimated_cost_usd"]) < float(taken["candidates"][0]["estimated_cost_usd"])
+
+
+def test_a_service_tier_has_prices_of_its_own(route):
+    """Flex costs half."""
+    usual, flex = (
+        json.loads(route(QUESTION, "--capability", "complex", "--allow", "o4-mini", *more, "--json").stdout)
+        for more in ((), ("--service-tier", "flex"))
+    )
+    half = float(usual["candidates"][0]["estimated_cost_usd"]) / 2
+
+    assert half == pytest.approx(float(flex["candidates"][0]["estimated_cost_usd"]))
+
+
+def test_what_auto_would_do_can_be_observed(route):
+    """As with `LLMConfig(routing="observe")`."""
+    assert "gpt-4o (openai), about $0.00" in route(QUESTION, "--model", "gpt-4o", "--observe").stdout
+    assert "observed:gpt-5-nano" in route(QUESTION, "--model", "gpt-4o", "--observe").stdout
+
+
+def test_amounts_are_plain_in_json(route):
+    """Local models cost nothing, which Python would write as `0E-9`."""
+    decision = json.loads(route(QUESTION, "--capability", "simple", "--all-providers", "--json").stdout)
+
+    assert "0.00" == decision["candidates"][0]["estimated_cost_usd"]
+
+
 def test_where_no_provider_is_configured_all_are_compared(route, monkeypatch):
     """On a laptop the command is useful, and says what a call would need."""
     monkeypatch.delenv("OPENAI_API_KEY")
@@ -102,10 +147,17 @@ def test_every_provider_can_be_compared(route):
     ("arguments", "told"),
     [
         (("", "--capability", "simple"), "prompt=''"),
-        ((QUESTION, "--capability", "magic"), "capability='magic'"),
-        ((QUESTION, "--tier", "gold"), "tier='gold'"),
+        ((QUESTION, "--capability", "magic"), " --capability='magic'"),
+        ((QUESTION, "--tier", "gold"), " --tier='gold'"),
+        ((QUESTION, "--floor", "coding"), " --floor='coding'"),
         ((QUESTION, "--capability", "simple", "--allow", "google"), "set GEMINI_API_KEY"),
-        ((QUESTION, "--max-cost-usd", "much"), "max_cost_usd='much'"),
+        ((QUESTION, "--allow", ""), " --allow="),
+        ((QUESTION, "--max-cost-usd", "much"), " --max-cost-usd='much'"),
+        ((QUESTION, "--provider", "opnai"), " --provider='opnai'"),
+        ((QUESTION, "--provider", "google"), "set GEMINI_API_KEY"),
+        ((QUESTION, "--service-tier", "gold"), " --service-tier='gold'"),
+        ((QUESTION, "--observe"), " --model=None"),
+        ((QUESTION, "--observe", "--model", "auto"), " --model='auto'"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_helps(route, arguments, told):
@@ -120,3 +172,4 @@ def test_an_error_is_one_line_that_says_what_helps(route, arguments, told):
 def test_an_unknown_option_is_told(route):
     """By typer, like everywhere."""
     assert 2 == route(QUESTION, "--max-tokens", "0").exit_code
+    assert 2 == route(QUESTION, "--images", "-1").exit_code

@@ -96,6 +96,22 @@ def test_links_between_pages_lead_to_files(page):
     assert [] == [link for link in links if not (page.parent / link).exists()]
 
 
+def _anchors(page):
+    """Return what the headings of a page are called in links, as GitHub makes it of them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_into_pages_lead_to_headings(page):
+    """What is renamed takes its links along."""
+    links = re.findall(r"\]\((?!https?://)([^)#\s]*)#([^)]+)\)", page.read_text())
+    assert [] == [
+        (name, anchor) for name, anchor in links if anchor not in _anchors(page.parent / name if name else page)
+    ]
+
+
 def test_every_setting_is_documented():
     """docs/configuration.md has a row for each argument of `configure()`, and its variable where it has one."""
     page = (ROOT / "docs/configuration.md").read_text()

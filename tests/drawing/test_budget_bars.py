@@ -53,7 +53,7 @@ def test_a_split_shows_those_that_are_most_used():
 
     assert [
         "team          4 scopes: 2 ok, 1 near, 1 exceeded",
-        "  soft $0.02 for each team; day 2026-11-22, UTC; resets 2026-11-23 00:00, in 6 h",
+        "  soft $0.02 per team; day 2026-11-22, UTC; resets 2026-11-23 00:00, in 6 h",
         "  labs        ████████████████████████████████  200%  $0.0400  $0.0000  -$0.0200",
         "  search      ██████████████████████████████··   95%  $0.0190  $0.0000   $0.0010",
         "  and 2 more",

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from llm_otel.budgets.denial import OUTAGE_S
 from llm_otel.budgets.ledger import Balance, Ended, Granted, Hold, Settlement, StoreUnavailableError
 from llm_otel.enforcement.gate import UNREACHABLE, Gate
+from llm_otel.outage import FIRST_PAUSE_S, OUTAGE_S
 from tests.enforcement.fakes import FakeStore, HandClock
 from tests.stores.lines import line, standing
 
@@ -119,12 +119,12 @@ def test_after_that_one_finds_out_whether_it_is_back(bench):
 
 
 def test_a_probe_that_fails_shuts_it_again(bench, caplog):
-    """For as long again, and without another line in the log."""
+    """For longer, and without another line in the log."""
     bench.store.is_out = True
     bench.reserve("a")
     bench.clock.passed_s += OUTAGE_S
     bench.reserve("b")
-    bench.clock.passed_s += OUTAGE_S - 0.001
+    bench.clock.passed_s += 2 * FIRST_PAUSE_S - 0.001
 
     bench.reserve("c")
 

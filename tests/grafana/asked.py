@@ -102,4 +102,4 @@ def filled(expr: str, *, range_s: int = 3600, step_s: int = 15, scrape_s: int = 
         **dict.fromkeys(("service", "environment", "team", "feature", "provider", "model", "budget"), ".*"),
         **variables,
     }
-    return re.sub(r"\$(\w+)", lambda found: values[found[1]], expr)
+    return re.sub(r"\$([a-z_]\w*)", lambda found: values[found[1]], expr)

@@ -363,8 +363,8 @@ def budgets(prometheus):
 STANDINGS = "Budgets, soonest to run out first"
 
 
-def test_which_budget_runs_out_first(budgets):
-    """What is used up is out now; then by headroom and pace; what lasts until its reset is not among them."""
+def test_which_budget_runs_out_next(budgets):
+    """By headroom and pace; what lasts until its reset is not among them, what is used up only for want of others."""
     budgets.holds(
         filled(column("budgets", STANDINGS, "Runs out in")),
         AT,
@@ -375,9 +375,10 @@ def test_which_budget_runs_out_first(budgets):
             '{budget="wide"}': 10**10,
         },
     )
-    budgets.holds(filled(the_query("budgets", "Runs out first")), AT, {'{budget="gone", scope="x"}': 0})
-    budgets.holds(filled(the_query("budgets", "Runs out first"), budget="tight|wide"), AT, {'{budget="tight"}': 7_200})
-    budgets.holds(filled(the_query("budgets", "Runs out first"), budget="wide"), AT, {})
+    budgets.holds(filled(the_query("budgets", "Runs out next")), AT, {'{budget="tight"}': 7_200})
+    gone = filled(the_query("budgets", "Runs out next"), budget="gone|wide")
+    budgets.holds(gone, AT, {'{budget="gone", scope="x"}': 0})
+    budgets.holds(filled(the_query("budgets", "Runs out next"), budget="wide"), AT, {})
 
 
 def test_gauges_are_taken_once_and_counters_added(budgets):
@@ -419,7 +420,7 @@ def test_a_rolling_window_runs_out_only_if_more_comes_in_than_leaves_it(promethe
     # At 1 USD an hour a day holds 24.
     seen = prometheus(rolling("full", 25) | rolling("small", 22), interval_s=60)
 
-    seen.holds(filled(the_query("budgets", "Runs out first")), AT, {'{budget="small"}': 7_200})
+    seen.holds(filled(the_query("budgets", "Runs out next")), AT, {'{budget="small"}': 7_200})
     seen.holds(filled(column("budgets", STANDINGS, "At reset, of limit"), budget="full"), AT, {'{budget="full"}': 0.96})
 
 
@@ -432,10 +433,44 @@ def test_budgets_of_two_environments_are_two(prometheus):
     }
     seen = prometheus(series, interval_s=60)
 
-    gone = {'{budget="team", environment="test"}': 0}
-    seen.holds(filled(the_query("budgets", "Runs out first")), AT, gone)
+    gone = {'{budget="team", environment="(test)"}': 0}
+    seen.holds(filled(the_query("budgets", "Runs out next")), AT, gone)
     used = {'{budget="team", environment="prod"}': 0.25, '{budget="team", environment="test"}': 1}
     seen.holds(filled(column("budgets", STANDINGS, "Used")), AT, used)
+
+
+@pytest.mark.parametrize(
+    ("spent", "denials", "reason", "runs_out_in", "used_up"),
+    [
+        # A tenth is left, and no call that came fits into it.
+        (9, "0+1x120", "exhausted", 0, 1),
+        # They were refused an hour ago: the budget was given more since, or smaller calls come now.
+        (9, "0+1x50 50+0x70", "exhausted", 10**10, 0),
+        # One call asked for much; the others go on.
+        (5, "0+1x120", "exhausted", 10**10, 0),
+        (9, "0+1x120", "in_flight", 10**10, 0),
+    ],
+)
+def test_a_budget_that_refuses_for_want_of_money_is_used_up(prometheus, spent, denials, reason, runs_out_in, used_up):
+    """What is left is too little for the calls that come, so it stays left: no pace would ever say that it is out."""
+    series = budget("full", limit=10, spent=f"{spent}+0x120", counted="0+0x120", resets_at=RESET)
+    labels = f'{{job="s", instance="a", budget="full", reason="{reason}"}}'
+    seen = prometheus(series | {f"{semconv.BUDGET_DENIALS.prometheus_name}{labels}": denials}, interval_s=60)
+
+    seen.holds(filled(column("budgets", STANDINGS, "Runs out in")), AT, {'{budget="full"}': runs_out_in})
+    seen.holds(filled(the_query("budgets", "Used up")), AT, {"{}": used_up})
+
+
+@pytest.mark.parametrize("head", ["$ / hour", "Refused"])
+def test_a_scope_that_has_not_spent_since_the_reset_has_no_row(prometheus, head):
+    """Its counters go on, but the ledger knows nothing of it: a row without a limit would stand above all others."""
+    labels = 'job="s", instance="a", budget="team", scope="quiet"'
+    series = {
+        f"{semconv.BUDGET_SPEND.prometheus_name}{{{labels}}}": "0+1x120",
+        f'{semconv.BUDGET_DENIALS.prometheus_name}{{{labels}, reason="exhausted"}}': "0+1x120",
+    }
+
+    prometheus(series, interval_s=60).holds(filled(column("budgets", STANDINGS, head)), AT, {})
 
 
 def test_a_limit_of_nothing_is_used_up(prometheus):

@@ -147,7 +147,7 @@ def test_a_wrong_provider_is_an_error_with_the_nearest_names(litellm_files, prov
 
 def test_a_wrong_provider_with_no_near_name_still_says_what_is_allowed(litellm_files) -> None:
     """No guess is made up."""
-    with pytest.raises(UnknownProviderError, match=r"^provider='§§§' is not usable: one of LLMProvider"):
+    with pytest.raises(UnknownProviderError, match=r"^provider='§§§' is not usable: openai, anthropic, google, ollama"):
         resolve_model("gpt-4o", "§§§", known_to_litellm=litellm_files())
 
 

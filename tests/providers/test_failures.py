@@ -19,7 +19,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_otel.call import Charge, Failure
+from llm_otel.call import Charge, Failure, FailureKind
 from llm_otel.providers.failures import failure_of, retry_after_s
 
 REQUEST = httpx.Request("POST", "http://provider/v1/chat/completions")
@@ -29,6 +29,13 @@ def litellm_error(name: str, status_code: int | None = None, **fields: Any) -> E
     """Return an exception as LiteLLM has them: a class with a status that may be made up."""
     made = type(name, (Exception,), {"__module__": "litellm.exceptions"})()
     made.__dict__.update(fields, status_code=status_code)
+    return made
+
+
+def worded(name: str, status_code: int | None, words: str) -> Exception:
+    """Return the same with words."""
+    made = litellm_error(name, status_code)
+    made.args = (words,)
     return made
 
 
@@ -104,6 +111,47 @@ def test_an_answer_with_an_error_status(status, links, is_retryable):
 
     assert (status, is_retryable, Charge.NOTHING) == seen(failure_of(error))
     assert type(links[0]).__name__ == failure_of(error).error_type
+
+
+WITHOUT_KEY = {
+    "openai": [
+        litellm_error("InternalServerError", 500),
+        litellm_error("OpenAIError", 500),
+        openai.OpenAIError("Missing credentials. Please pass an `api_key`, or set `OPENAI_API_KEY`."),
+    ],
+    "anthropic": [
+        worded("AuthenticationError", 401, "litellm.AuthenticationError: Missing Anthropic API Key - A call")
+    ],
+    "gemini": [litellm_error("APIConnectionError", 500), ValueError("Missing Gemini API key. Set the GEMINI_API_KEY")],
+}
+
+
+@pytest.mark.parametrize("links", WITHOUT_KEY.values(), ids=WITHOUT_KEY)
+def test_a_request_that_has_no_key(links):
+    """Nobody answered, whatever status LiteLLM makes up: nothing is billed, and waiting cannot help."""
+    failure = failure_of(raised(*links))
+
+    assert Failure(error_type=type(links[0]).__name__, kind=FailureKind.NO_KEY) == failure
+
+
+@pytest.mark.parametrize("words", ["OpenAIException - Missing Groq API key", "Missing or invalid API key"])
+@pytest.mark.parametrize(("status", "is_retryable"), [(401, False), (503, True)])
+def test_a_key_that_the_provider_misses(words, status, is_retryable):
+    """What was sent and answered is the provider's refusal, whatever its words: LiteLLM's error repeats the body."""
+    failure = failure_of(raised(litellm_error("APIError"), worded("OllamaError", status, words), status_error(status)))
+
+    assert (status, is_retryable, Charge.NOTHING) == seen(failure)
+    assert FailureKind.OTHER is failure.kind
+
+
+def test_an_error_that_cannot_say_what_it_is_about():
+    """It is somebody else's, and may be anything."""
+
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    assert Failure(error_type="MuteError") == failure_of(MuteError())
 
 
 NEVER_SENT = {

@@ -7,6 +7,7 @@ are exact.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import sys
@@ -110,6 +111,7 @@ def _call_until(state: str) -> None:
 
 def _circuits(*states: str) -> None:
     """Show the circuits of processes: `closed`, `open`, or `dead`, which was open."""
+    logging.getLogger("llm_otel").setLevel(logging.ERROR)  # that they open is told as well
     for state in states:
         child = os.fork()
         if child == 0:

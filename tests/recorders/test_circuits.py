@@ -93,6 +93,21 @@ def test_an_open_circuit_is_shown_until_a_probe_succeeds(registry, start):
     assert [(1, 1, 3), (1, 2, 3), (1, 2, 3), (0, 2, 3)] == seen
 
 
+def test_the_log_tells_of_an_outage_once_and_of_its_end(start, caplog):
+    """Not of each call that was refused, nor of each probe that failed: an outage of an hour is two lines."""
+    health = start(circuit_open_s=10.0)
+    fail(health, times=5)
+    fail(health, 10, times=1)
+    fail(health, 20, times=1)
+    health.noted(health.admits(MODEL, 30), 31, failed=False)
+    fail(health, 40)
+
+    assert ["llm_otel.circuit_opened", "llm_otel.circuit_closed", "llm_otel.circuit_opened"] == [
+        line.partition(" ")[0] for line in caplog.messages
+    ]
+    assert "provider=openai model='gpt-4o-mini'" in caplog.messages[0]
+
+
 def test_models_are_told_apart_by_provider_too(registry, start):
     """The same model elsewhere is well."""
     health = start()

@@ -304,6 +304,21 @@ class TestNumbers:
         raised = {name for (name, _), value in scrape(registry).items() if value}
         assert {"llm_otel_requests_total", "llm_otel_build_info"} == raised
 
+    @pytest.mark.parametrize("attempts", [0, 1])
+    def test_an_answer_from_a_cache_has_a_cost_and_no_latency(
+        self, registry: CollectorRegistry, facts: Any, attempts: int
+    ) -> None:
+        """Ours (no attempt) or LiteLLM's: no provider was waited for. That it costs nothing is what a cache is for."""
+        asked = [facts.attempt(outcome=Outcome.CACHED, cost=None, usage=None)] * attempts
+        times = {"duration_s": 0.002, "time_to_first_chunk_s": 0.001}
+        record = facts.record(outcome=Outcome.CACHED, attempts=tuple(asked), usage=None, cost_nano=0, **times)
+        run(PrometheusRecorder(registry=registry), record)
+        samples = scrape(registry)
+        assert 1 == total(samples, "llm_otel_requests_total", outcome="cached")
+        assert 1 == total(samples, "llm_otel_request_cost_usd_count")
+        assert 0 == total(samples, "llm_otel_request_duration_seconds_count")
+        assert 0 == total(samples, "llm_otel_time_to_first_chunk_seconds_count")
+
     def test_an_unpriced_call_is_counted_under_the_model_without_price(
         self, registry: CollectorRegistry, facts: Any
     ) -> None:

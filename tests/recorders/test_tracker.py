@@ -218,6 +218,15 @@ class TestRecords:
         stats = tracker.get_stats()
         assert (2, 500.0, 500.0) == (stats["total_calls"], stats["avg_latency_ms"], stats["p50_latency_ms"])
 
+    def test_an_answer_from_a_cache_has_no_latency(self, facts: Any) -> None:
+        """Be it told by the runtime or by the caller: percentiles are those of providers."""
+        tracker = UsageTracker()
+        tracker.closed(facts.record())
+        tracker.closed(facts.record(outcome=Outcome.CACHED, attempts=(), usage=None, cost_nano=0, duration_s=0.001))
+        tracker.track(response(latency_ms=1.0).model_copy(update={"is_cached": True}))
+        stats = tracker.get_stats()
+        assert (3, 500.0, 500.0) == (stats["total_calls"], stats["avg_latency_ms"], stats["p50_latency_ms"])
+
     def test_the_known_part_of_an_unpriced_call_counts(self, facts: Any) -> None:
         """The first attempt was billed and has a price; that the second has none does not undo it."""
         tracker = UsageTracker()

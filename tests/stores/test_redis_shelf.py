@@ -20,7 +20,7 @@ from llm_otel.recording import Guard
 from llm_otel.stores.opening import open_shelf
 from llm_otel.stores.redis import RedisShelf
 from tests.caching.answers import entry
-from tests.stores.redis_server import answering, make_certificate, running, shared_url
+from tests.stores.redis_server import answering, free_port, make_certificate, running, shared_url
 
 PATIENT_S = 20.0
 BOUND_S = 2.0
@@ -93,13 +93,10 @@ def test_on_a_cluster(key):
 def test_over_tls(tmp_path, key):
     """As for a ledger."""
     certificate, private = make_certificate(tmp_path)
-    with running("--tls-port", "0", "--tls-auth-clients", "no") as plain:
-        tls_port = plain.port + 1
-        plain.admin.config_set("tls-cert-file", certificate)
-        plain.admin.config_set("tls-key-file", private)
-        plain.admin.config_set("tls-ca-cert-file", certificate)
-        plain.admin.config_set("tls-port", tls_port)
-        shelf = RedisShelf(f"rediss://localhost:{tls_port}?ssl_ca_certs={certificate}", timeout_s=PATIENT_S)
+    port = free_port()
+    tls = ("--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", private)
+    with running(*tls, "--tls-auth-clients", "no"):
+        shelf = RedisShelf(f"rediss://localhost:{port}?ssl_ca_certs={certificate}", timeout_s=PATIENT_S)
         shelf.put(key, b"1", 60_000)
 
         assert b"1" == asyncio.run(shelf.aget(key))

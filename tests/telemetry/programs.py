@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +34,14 @@ class Ended:
     stderr: str
 
 
-def start(program: str, environ: dict[str, str]) -> subprocess.Popen[str]:
-    """Start a program that begins with `SET_UP`, with these variables and no others of OpenTelemetry's."""
+@contextmanager
+def running(program: str, environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a program that begins with `SET_UP`, with these variables and no others of OpenTelemetry's.
+
+    However the test goes on, the program does not outlive the block.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "LLM_OTEL_"))}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", SET_UP + program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -43,12 +49,21 @@ def start(program: str, environ: dict[str, str]) -> subprocess.Popen[str]:
         text=True,
         cwd=ROOT,
         env={**kept, **environ},
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def ended(process: subprocess.Popen[str]) -> Ended:
     """Wait for the end of a program, which has to be a good one."""
-    with process:
-        stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+    stdout, stderr = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, stderr
     return Ended(stdout, stderr)
+
+
+def run(program: str, environ: dict[str, str]) -> Ended:
+    """Run such a program to its end."""
+    with running(program, environ) as process:
+        return ended(process)

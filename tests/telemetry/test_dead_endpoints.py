@@ -10,7 +10,7 @@ from llm_otel.telemetry.ending import END_S
 from tests.contract.otlp_json import spans_of
 from tests.integration.collecting import collecting, free_ports
 from tests.stores.redis_server import answering, free_port
-from tests.telemetry.programs import ended, start
+from tests.telemetry.programs import ended, run, running
 
 A_BUSY_MACHINE_S = 3.0
 THREE_CALLS = """
@@ -26,7 +26,7 @@ both_protocols = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def one_warning(protocol: str, port: int) -> str:
     """Run a program of three calls against an endpoint; return the one thing that it says."""
     endpoint = f"http://user:secret@127.0.0.1:{port}" if protocol == "http/protobuf" else f"http://127.0.0.1:{port}"
-    end = ended(start(THREE_CALLS, {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}))
+    end = run(THREE_CALLS, {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
     calls_s, finished_at = map(float, end.stdout.split())
 
     assert calls_s < A_BUSY_MACHINE_S, "the caller waited for the endpoint"
@@ -82,10 +82,10 @@ def test_an_endpoint_that_comes_back_is_used_and_said_once(tmp_path, protocol):
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
     }
-    program = start(UNTIL_IT_IS_BACK, environ)
-    assert "it is down\n" == program.stdout.readline()
-    with collecting(tmp_path, ports) as collector:
-        end = ended(program)
+    with running(UNTIL_IT_IS_BACK, environ) as program:
+        assert "it is down\n" == program.stdout.readline()
+        with collecting(tmp_path, ports) as collector:
+            end = ended(program)
 
     down, back = end.stderr.splitlines()
     assert down.startswith("llm_otel.otlp_undelivered ")

@@ -12,13 +12,15 @@ import pytest
 from tests.contract.otlp_json import families_of, logs_of, metrics_of, resource_of, spans_of
 from tests.integration.collecting import Collector, collecting
 from tests.integration.otlp_receiver import Receiver
-from tests.telemetry.programs import ROOT, TIMEOUT_S, ended, start
+from tests.telemetry.programs import ROOT, TIMEOUT_S, run
 
 both_protocols = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 
 FORKS = """
-import multiprocessing
+import multiprocessing, warnings
 
+# What Python 3.12 and later say of a fork beside threads, which OpenTelemetry has.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 record("sent before the fork")
 trace.get_tracer_provider().force_flush()
 record("pending at the fork")
@@ -67,7 +69,7 @@ def bodies(collector: Collector) -> list[object]:
 def test_a_program_that_ends_at_once_loses_nothing(tmp_path, protocol):
     """Spans, metrics and logs of a short job are sent before it is gone, under the names that it was given."""
     with collecting(tmp_path) as collector:
-        end = ended(start("record('first')\nrecord('second')", collector.environ(protocol)))
+        end = run("record('first')\nrecord('second')", collector.environ(protocol))
 
     assert "" == end.stderr
     assert ["first", "second"] == [span.name for span in spans_of(collector.received("traces"))]
@@ -85,7 +87,7 @@ def test_a_program_that_ends_at_once_loses_nothing(tmp_path, protocol):
 def test_a_forked_child_sends_its_own_and_nothing_of_its_parent(tmp_path, protocol):
     """Each span arrives once, from the process that made it, and no two processes pass for one."""
     with collecting(tmp_path) as collector:
-        end = ended(start(FORKS, collector.environ(protocol)))
+        end = run(FORKS, collector.environ(protocol))
 
     assert "" == end.stderr
     of_parent = ["sent before the fork", "pending at the fork", "after the fork"]

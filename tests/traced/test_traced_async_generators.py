@@ -120,8 +120,6 @@ class TestProtocol:
         asyncio.run(main())
         assert StatusCode.UNSET == spans.only.status.status_code
 
-    # Python 3.11 forgets a generator that was told off, and complains again when it is collected.
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     def test_body_that_yields_when_closed_is_told_off_by_python(self, spans: Any) -> None:
         """As it would be without the decorator; its span ends with the generator."""
 

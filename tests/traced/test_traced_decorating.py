@@ -122,6 +122,8 @@ class TestForms:
 class TestIdentity:
     """The decorated callable is what it was."""
 
+    # Some frameworks still ask asyncio, which Python 3.14 deprecates.
+    @pytest.mark.filterwarnings("ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning")
     @pytest.mark.parametrize("kind", EVERY_KIND)
     def test_inspect_sees_no_difference(self, kind: Callable[..., Any]) -> None:
         """Frameworks decide by these how a function is to be run."""

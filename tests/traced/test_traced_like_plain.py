@@ -59,7 +59,7 @@ def body(plan: list[Reaction], seen: list[object]) -> Generator[int, object, str
 
 
 async def async_body(plan: list[Reaction], seen: list[object]) -> AsyncGenerator[int, object]:
-    """Do the same, with waits; but return when closed (Python 3.11 loses one that goes on)."""
+    """Do the same, with waits; but return when closed (Python loses one that goes on)."""
     for number, reaction in enumerate(plan):
         await asyncio.sleep(0)
         try:

@@ -158,6 +158,16 @@ def test_no_configuration_at_all(simulator):
     assert () == simulator.requests
 
 
+@pytest.mark.parametrize("router", [LLMRouter(), LLMRouter("gpt-4o-mini")], ids=["of the call", "of the router"])
+def test_a_name_of_a_model_is_no_configuration(router, simulator):
+    """Who writes it reads how it is written."""
+    with pytest.raises(ConfigurationError, match=r"config='gpt-4o-mini' is not usable: .*LLMConfig\(model=") as caught:
+        router.complete(HELLO, None if router._config else "gpt-4o-mini")
+
+    assert "config" == caught.value.field
+    assert () == simulator.requests
+
+
 def test_tags_that_cannot_be(simulator):
     """They are checked like the rest."""
     with pytest.raises(ConfigurationError, match="tags"):

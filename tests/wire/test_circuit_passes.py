@@ -64,7 +64,7 @@ def health():
 def make(runtime, health, run):
     """`make(is_async, send, finish)`: make a call with a fallback and a retry; return what it raised."""
 
-    def make(is_async, send, finish=lambda call, raw: call.succeeded(ANSWER)):
+    def make(is_async, send, finish=lambda call, raw: call.answered(ANSWER)):
         plan = Plan(
             request=REQUEST, targets=(FIRST, OTHER), retry=RetryPolicy(max_attempts=4), health=health, timeout_s=60.0
         )

@@ -17,17 +17,18 @@ import pytest
 
 from llm_otel import traced_llm
 from llm_otel.demo.simulator import Reply, StreamError
-from tests.wire.callers import PLAIN, asked_by
+from tests.wire.callers import PLAIN, ROUTER, asked_by
 
 REPLY = Reply("Hello there, how can I help you today?", input_tokens=18, output_tokens=9)
 
 
 @dataclass
 class Answers:
-    """The answers that came over HTTP: httpcore's for sync calls, aiohttp's for async ones."""
+    """The answers that came over HTTP, and who got them: httpcore for sync calls, aiohttp for async ones."""
 
     sync: list[Any] = field(default_factory=list)
     asynchronous: list[Any] = field(default_factory=list)
+    clients: list[Any] = field(default_factory=list)
 
     @property
     def are_released(self) -> list[bool]:
@@ -44,11 +45,13 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     def noted(pool: Any, sent: Any) -> Any:
         response = handle(pool, sent)
         answers.sync.append(response.stream)
+        answers.clients.append(pool)
         return response
 
     async def anoted(session: Any, *args: Any, **kwargs: Any) -> Any:
         response = await request(session, *args, **kwargs)
         answers.asynchronous.append(response)
+        answers.clients.append(session)
         return response
 
     monkeypatch.setattr(httpcore.ConnectionPool, "handle_request", noted)
@@ -101,3 +104,18 @@ def test_a_stream_that_is_over_stays_over(caller, simulator, books, run):
     assert read
     assert [] == more
     assert 1 == len(simulator.requests)
+
+
+@asked_by(entrances=(ROUTER,), is_stream=False)
+def test_requests_share_a_client(caller, simulator, answers, books):
+    """What is left of a deadline is never twice the same, and LiteLLM has a client for each time-out that it is told.
+
+    A client of its own would be a new connection, with its TLS handshake, for every single call.
+    """
+    simulator.script(REPLY, REPLY, REPLY)
+
+    for _ in range(3):
+        assert caller.ask(timeout_s=20).error is None
+
+    assert 3 == len(answers.clients)
+    assert 1 == len({id(client) for client in answers.clients})

@@ -7,8 +7,9 @@ import socket
 
 import pytest
 
-from llm_otel import ProviderError
+from llm_otel import LLMConfig, LLMRouter, ProviderError
 from llm_otel.demo.simulator import EMPTY_BODY, GARBAGE_JSON, HTML_PAGE, Break, Fail, Raw, Reset
+from llm_otel.models.providers import PROVIDERS
 from tests.wire.books import billed, refused
 from tests.wire.callers import LITELLM_ROUTER, PLAIN, ROUTER, asked_by
 
@@ -146,6 +147,27 @@ def test_a_call_that_litellm_refuses_by_itself(caller, simulator, books):
     assert () == simulator.requests
     ending = books.only
     assert refused(type(caller.cause_of(got.error)).__name__, ending.status_code) == ending
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("gpt-4o-mini", "OPENAI_API_KEY"),
+        ("claude-3-haiku-20240307", "ANTHROPIC_API_KEY"),
+        ("gemini-2.5-flash", "GEMINI_API_KEY"),
+    ],
+)
+def test_a_router_without_a_key_says_which_to_set(model, variable, monkeypatch, books):
+    """It is told at once and by name, after one attempt: waiting does not help, and nothing was billed."""
+    for provider in PROVIDERS:
+        for name in provider.variables:
+            monkeypatch.delenv(name, raising=False)
+
+    with pytest.raises(ProviderError, match=f"there is no key to send it with: set {variable}") as caught:
+        LLMRouter().complete([{"role": "user", "content": "Hello!"}], LLMConfig(model=model))
+
+    assert (variable, 1, None) == (caught.value.unset, caught.value.attempts, caught.value.status_code)
+    assert refused(caught.value.error_type, None) == books.only
 
 
 def test_the_words_of_an_error_hold_no_prompt(simulator, books, caller):

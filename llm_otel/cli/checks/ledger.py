@@ -70,7 +70,9 @@ def look_at_ledger(settings: Settings, budgets: tuple[Budget, ...], clock: Clock
     try:
         store = open_store(settings.ledger, clock_ms=lambda: clock.now_ns() // 1_000_000)
     except (ConfigurationError, StoreUnavailableError) as exc:
-        yield Finding(State.FAILED, _LEDGER, str(exc), "see docs/budgets.md for the addresses that can be used")
+        yield Finding(
+            State.FAILED, _LEDGER, str(exc), "docs/budgets.md, Which ledger, has the addresses and what they need"
+        )
         return
     try:
         yield look_at_budgets(budgets, store)

@@ -11,6 +11,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError
 
 from llm_otel.forks import when_forked
+from llm_otel.stores.redis.loop_timeout import LoopTimeout
 from llm_otel.stores.redis.route import MAX_TRIES, Route
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 16
 """Of one loop, in use at once; more tasks wait for one. Few, since a hundred tasks that start together would spend
 their time on making connections; on a network of 1 ms they are 16,000 operations a second."""
+
+CLOSE_S = 0.25
+"""How long, in seconds, the other side may take to say good-bye."""
 
 
 class Connection(Protocol):
@@ -65,7 +69,7 @@ class LoopPools:
             TimeoutError: There was none in time.
             RedisError: The server refused, or could not be reached.
         """
-        async with asyncio.timeout(self._timeout_s):
+        async with LoopTimeout(self._timeout_s):
             pool = self._pools.get(asyncio.get_running_loop()) or await self._open()
             return await pool.call(request)
 
@@ -86,9 +90,9 @@ class LoopPools:
         return pool
 
     def _make(self) -> Connection:
-        # No time limit for a step: there is one for the whole. (The one for connecting bounds its end too.)
+        # No time limit for a step: there is one for the whole, which knows of loops that are held up.
         made: Connection = self._connection_class(
-            **self._route.target, socket_timeout=None, socket_connect_timeout=self._timeout_s
+            **self._route.target, socket_timeout=None, socket_connect_timeout=None
         )
         return made
 
@@ -144,8 +148,9 @@ class _LoopPool:
         self._forget()
         while self._idle:
             # The other side may be gone, or hang.
-            with suppress(RedisError):
-                await self._idle.pop().disconnect()
+            with suppress(RedisError, TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._idle.pop().disconnect()
 
     async def abandon(self) -> None:
         """Give up connections of a loop that is closed, from another one; the sockets go with the last reference."""

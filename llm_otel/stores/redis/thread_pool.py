@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 16
 """In use at once; more threads wait for one. Few, since two hundred threads that start together would spend their time
 on making connections; on a network of 1 ms they are 16,000 operations a second."""
+MOMENT_S = 0.05
+"""What each step of an operation has at least, in seconds: a process that was held up itself, by an import or for want
+of CPU, must not take a server that is well for one that is out."""
 
 
 class Connection(Protocol):
@@ -180,5 +183,5 @@ class ThreadPool:
                 self._idle.pop().disconnect()
 
     def _left(self, deadline: float) -> float:
-        """Return the seconds left, and a moment if there are none: with 0 a socket would not wait at all."""
-        return max(deadline - self._monotonic(), 0.001)
+        """Return the seconds left, and a moment if there are none."""
+        return max(deadline - self._monotonic(), MOMENT_S)

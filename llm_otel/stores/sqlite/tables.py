@@ -71,7 +71,7 @@ SCHEMA = (
 
 _BEGIN = """
     SELECT last_ms, next_lease_ms, holds.amount, holds.rows, ends.spent, ends.rows
-    FROM clock LEFT JOIN holds ON holds.id = ?1 LEFT JOIN ends ON ends.id = ?1
+    FROM clock LEFT JOIN holds ON holds.id = ? LEFT JOIN ends ON ends.id = ?
 """
 _TICK = "UPDATE clock SET last_ms = ?"
 _PUT = "INSERT INTO holds (id, amount, floor, lease_until_ms, rows) VALUES (?, ?, ?, ?, ?)"
@@ -161,7 +161,7 @@ class Tables:
         self._connection = connection
         self._hold_id = hold_id
         self.copies = RowCopies(connection)
-        last_ms, self._next_lease_ms, *found = connection.execute(_BEGIN, (hold_id,)).fetchone()
+        last_ms, self._next_lease_ms, *found = connection.execute(_BEGIN, (hold_id, hold_id)).fetchone()
         self.known = _known(*found)
         self.now_ms = steady(clock_ms, last_ms)
         if not last_ms <= self.now_ms < last_ms + CLOCK_GRAIN_MS:
