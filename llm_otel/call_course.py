@@ -55,6 +55,10 @@ class CallCourse:
         """Whether the target is the first choice."""
         return self._itinerary is None or self._itinerary.is_at_first
 
+    def is_late(self, now_s: float) -> bool:
+        """Tell whether the deadline has passed, in monotonic seconds."""
+        return self._deadline_s is not None and now_s >= self._deadline_s
+
     @property
     def left_s(self) -> float | None:
         """Seconds to the deadline, never negative; `None` without one."""

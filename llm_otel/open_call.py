@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from llm_otel.errors import BudgetExceededError
     from llm_otel.lifecycle import RunningAttempt
     from llm_otel.plan import Instruments, Plan
+    from llm_otel.pricing.rate import CostBreakdown
     from llm_otel.steps import Step
+    from llm_otel.usage import Usage
 
 _NO_ANSWER = Answer()
 
@@ -161,6 +163,13 @@ class OpenCall:
         self._end(Outcome.ERROR, _NO_ANSWER, Failure(error_type=error.error_type, retry_after_s=retry_after_s))
         raise error from (None if denial is None else denial.error())
 
+    def _run_late(self) -> NoReturn:
+        """End the call: a choice, a budget or a pause has taken its time. Nobody would read what a request brought."""
+        if self._failed is not None:
+            self._give_up(*self._failed)
+        error = TimeoutError("no time was left to send a request")
+        self._give_up(error, self._instruments.reader.failure_of(error))
+
     def made_without_leave(self) -> None:
         """Note that the only request went out at the start and is through: it is booked, whatever the budgets say."""
         self._call.begin_attempt(now_s=self._call.started_s)
@@ -169,7 +178,10 @@ class OpenCall:
     # --- what happens to it -------------------------------------------------------------------------------------------
 
     def begin_attempt(self) -> RunningAttempt:
-        """Note that a request is about to be sent."""
+        """Note that a request is about to be sent. Raise what the caller is to see where no time is left for one."""
+        now_s = self._instruments.clock.monotonic()
+        if self.course.is_late(now_s):
+            self._run_late()
         offer, target = self.money.offer, self.course.target
         model = (target.provider, target.model)
         if offer is not None and offer.is_downgraded:
@@ -177,7 +189,7 @@ class OpenCall:
         # Its traceback leads to all that the caller holds, such as a stream that has to end when it is dropped.
         self._failed = None
         reason = self.course.begin()
-        return self._call.begin_attempt(now_s=self._instruments.clock.monotonic(), model=model, reason=reason)
+        return self._call.begin_attempt(now_s=now_s, model=model, reason=reason)
 
     def served_by(self, provider: str, model: str) -> None:
         """Note that another model answers than the one that was asked: its price holds."""
@@ -306,12 +318,17 @@ class OpenCall:
     def _pay_for(
         self, running: RunningAttempt, outcome: Outcome, answer: Answer, failure: Failure | None, now_s: float
     ) -> None:
-        usage, cost = self.money.count(running, answer, failure)
+        usage: Usage | None = None
+        cost: CostBreakdown | None = None
         held: Held | None = None
         try:
-            held = self.money.settle(usage, cost, failure)
+            usage, cost = self.money.count(running, answer, failure)
         finally:
-            self._call.end_attempt(now_s=now_s, outcome=outcome, failure=failure, usage=usage, cost=cost, held=held)
+            # Ctrl-C may strike while tokens are counted, and a price source may raise, in strict mode.
+            try:
+                held = self.money.settle(usage, cost, failure)
+            finally:
+                self._call.end_attempt(now_s=now_s, outcome=outcome, failure=failure, usage=usage, cost=cost, held=held)
 
     async def settled(self) -> None:
         """Wait until the ledger has the bill: whoever asks next finds it there. A cancel leaves it on its way."""

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _NO_FEATURES = Features()
 _NO_MODELS: frozenset[Model] = frozenset()
 _NOTHING: frozenset[ModelCapability] = frozenset()
+_TIER = "service_tier"
+"""A field of `LLMConfig` too, which goes to whoever is chosen; from there on it is that provider's."""
 POLICY = "routing_policy"
 """The part whose failures are counted where a user's policy fails."""
 
@@ -130,7 +132,7 @@ def _bound_to_a_provider(config: LLMConfig) -> str | None:
         return "api_base"
     if config.api_key is not None:
         return "api_key"
-    return next((f"extra[{name!r}]" for name in config.extra if is_of_its_provider(name)), None)
+    return next((f"extra[{name!r}]" for name in config.extra if name != _TIER and is_of_its_provider(name)), None)
 
 
 def _provider_name(provider: str) -> str:

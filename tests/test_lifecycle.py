@@ -226,7 +226,12 @@ class OneCall(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_running and self.outcome is None)
     @rule()
     def attempt_begins(self) -> None:
-        """A request is sent."""
+        """A request is sent, if time is left for one."""
+        if not self.call.course.left_s:
+            with pytest.raises(Refused if self.attempts else TimeoutError):
+                self.call.begin_attempt()
+            self.outcome = Outcome.ERROR
+            return
         begun = self.call.begin_attempt()
         self.attempts, self.is_running = self.attempts + 1, True
         reason = AttemptReason.FIRST if self.attempts == 1 else AttemptReason.RETRY
@@ -383,6 +388,39 @@ def test_the_deadline_does_not_move(steps):
         passed = clock.now_s - 1_000.0
         assert max(0.0, 100.0 - passed) == pytest.approx(call.course.left_s)
     call.interrupted(KeyError())
+
+
+@pytest.mark.parametrize("waited_s", [100.0, 101.0])
+def test_nothing_is_sent_after_the_deadline(waited_s):
+    """A choice of a model, or a budget, took all the time: a request would cost money, and nobody would read it."""
+    clock, recorder = HandClock(), Recorder()
+    call = OpenCall(instruments(recorder, clock), Plan(request=REQUEST, timeout_s=100.0))
+    clock.now_s += waited_s
+    with pytest.raises(TimeoutError, match="no time was left"):
+        call.begin_attempt()
+
+    (record,) = recorder.records
+    assert (Outcome.ERROR, "TimeoutError", (), 0) == (
+        record.outcome,
+        record.failure.error_type,
+        record.attempts,
+        record.cost_nano,
+    )
+
+
+def test_a_pause_that_lasts_past_the_deadline_ends_in_what_failed_before_it():
+    """That says more than that the time is over."""
+    clock, recorder = HandClock(), Recorder()
+    plan = Plan(request=REQUEST, retry=RetryPolicy(max_attempts=2), timeout_s=100.0)
+    call = OpenCall(instruments(recorder, clock), plan)
+    call.begin_attempt()
+    assert fail(call, Refused()) is not None
+    clock.now_s += 100.0
+    with pytest.raises(Refused):
+        call.begin_attempt()
+
+    (record,) = recorder.records
+    assert ("Refused", 1) == (record.failure.error_type, len(record.attempts))
 
 
 def test_the_first_chunk_stays_the_first():

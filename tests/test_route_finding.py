@@ -118,6 +118,14 @@ def test_a_configuration_that_says_too_little_is_refused(config, field, told):
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["service_tier", "max_completion_tokens", "top_k", "safety_settings", "metadata", "user"]
+)
+def test_what_anybody_may_get_needs_no_provider(name):
+    """It says nothing of whose it is, whatever words are in it."""
+    assert wanted_of(LLMConfig(model="auto", extra={name: "1"})).is_auto
+
+
 def test_an_unknown_provider_keeps_its_own_error():
     """As with a model that is named."""
     with pytest.raises(UnknownProviderError):

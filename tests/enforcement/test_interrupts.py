@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llm_otel import Budget, LLMConfig, LLMRouter
+from llm_otel.call_money import CallMoney
 from llm_otel.demo.simulator import Fail, Reply
 
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -64,6 +65,26 @@ def test_ctrl_c_while_the_bill_is_paid(ledger, interrupted, simulator, spans, is
     ledger.runtime.enforcer._settler.work(None)
     assert (COST, 0) == ledger.flushed()
     assert COST == ledger.by_spans
+    assert ["chat gpt-4o-mini"] == spans.names
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("struck")], ids=["ctrl-c", "strict"])
+def test_struck_while_the_bill_is_counted(ledger, simulator, spans, monkeypatch, error):
+    """What the answer cost will never be known: all that was held for it is booked, and nothing stays held."""
+
+    def count(self, running, answer, failure):
+        held.append(ledger.standing()[1])
+        raise error
+
+    held = []
+    simulator.script(REPLY)
+    monkeypatch.setattr(CallMoney, "count", count)
+
+    with pytest.raises(type(error)):
+        LLMRouter().complete(HELLO, CONFIG)
+
+    assert held[0] > 0
+    assert (*held, 0) == ledger.flushed()
     assert ["chat gpt-4o-mini"] == spans.names
 
 
