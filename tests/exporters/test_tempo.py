@@ -133,7 +133,7 @@ def test_a_trace_is_found_by_what_its_spans_say(tempo, trace_id):
 
     (found,) = awaited(lambda: tempo.found("/api/search", q=query)["traces"] or None, "the trace is found")
 
-    assert (trace_id, "shop", "run") == (found["traceID"], found["rootServiceName"], found["rootTraceName"])
+    assert (trace_id, "shop", "run") == (found["traceID"].zfill(32), found["rootServiceName"], found["rootTraceName"])
 
 
 def test_it_can_be_asked_whether_it_is_well(tempo):
