@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -193,13 +194,19 @@ def test_the_trace_is_the_one_that_shows_most(report):
 
 
 def test_the_same_seed_spends_the_same(report, run_demo):
-    """Threads and tasks race, and pauses are random; calls, tokens and money are not."""
+    """Threads and tasks race, and pauses are random; calls, tokens and money are not.
+
+    How often a circuit opens in an outage is a matter of pace: a probe may come while it lasts.
+    """
     again = run_demo(calls=CALLS, seed=SEED)
 
     assert report.total == again.total
     assert report.teams == again.teams
     assert report.books == again.books
-    assert report.routing == again.routing
+    assert replace(report.routing, circuits=()) == replace(again.routing, circuits=())
+    assert [(each.model, each.is_closed) for each in report.routing.circuits] == [
+        (each.model, each.is_closed) for each in again.routing.circuits
+    ]
     assert report.budgets.refused == again.budgets.refused
     assert report.budgets.refusal == again.budgets.refusal
 
