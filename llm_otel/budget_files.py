@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 import threading
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_otel.budgets.budget import Budget, check_budgets
 from llm_otel.budgets.matching import BudgetSet
-from llm_otel.errors import HIDDEN, ConfigurationError
+from llm_otel.errors import HIDDEN, ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -141,8 +140,7 @@ def _budget(table: Mapping[str, Any], index: int, text: str, path: Path) -> Budg
     unknown = next((name for name in table if name not in _FIELDS), None)
     if unknown is not None:
         # Its value is not shown: a setting that slipped below a [[budgets]] header may be a ledger with its password.
-        near = difflib.get_close_matches(unknown, _FIELDS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(unknown, _FIELDS)
         allowed = f"no field of a budget; {hint}it has {', '.join(_FIELDS)}; settings stand above the first [[{TABLE}]]"
         raise _located(unknown, HIDDEN, allowed, index, text, path)
     for name in ("id", "limit_usd", "window"):

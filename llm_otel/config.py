@@ -5,7 +5,6 @@ Every source says the same names; a value that cannot be used names the source i
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from pathlib import Path
@@ -19,7 +18,7 @@ from llm_otel.budget_files import TABLE
 from llm_otel.caching.key import TENANT_TAGS
 from llm_otel.content import MAX_LENGTH as CONTENT_MAX_LENGTH
 from llm_otel.enforcement.enforcer import DEFAULT_MAX_TOKENS
-from llm_otel.errors import HIDDEN, ConfigurationError
+from llm_otel.errors import HIDDEN, ConfigurationError, did_you_mean
 from llm_otel.routing.health import BreakerRules
 from llm_otel.routing.taper import Taper
 from llm_otel.stores.opening import MEMORY
@@ -195,8 +194,7 @@ def _named(
     is_unknown = first["type"] == "extra_forbidden"
     allowed = first["msg"].removeprefix("Value error, ")
     if is_unknown:
-        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(name, Settings.model_fields)
         allowed = f"no such setting; {hint}there are {', '.join(Settings.model_fields)}, and [[{TABLE}]]"
     elif first["type"] != "value_error":
         # What pydantic says of a union is about its first member alone.

@@ -18,13 +18,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from decimal import Decimal
 
 
 HIDDEN = "…"
 """Shown instead of a value that may be a secret, under a field's own name or a mistyped one."""
+
+
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> str:
+    """Return `"did you mean 'x'? "` with what is nearest to a name that nobody knows; nothing where none is near.
+
+    Args:
+        name: As it was written.
+        known: What there is.
+        most: So many are named at most, the nearest first.
+        cutoff: How alike they have to be, as `difflib` counts it: from 0 to 1.
+    """
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=most, cutoff=cutoff)
+    return f"did you mean {' or '.join(map(repr, near))}? " if near else ""
 
 
 class LLMOtelError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,7 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
-from llm_otel.errors import HIDDEN, ConfigurationError
+from llm_otel.errors import HIDDEN, ConfigurationError, did_you_mean
 from llm_otel.fields import ExactUSD, in_plain_digits
 from llm_otel.models.entry import ModelCapability, ModelTier
 from llm_otel.models.providers import LLMProvider
@@ -111,8 +110,7 @@ def _configuration_error(
     first = error.errors()[0]
     field = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(field, model.model_fields, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(field, model.model_fields)
         return ConfigurationError(
             field, HIDDEN, f"no such field; {hint}what LiteLLM takes besides goes into extra={{}}"
         )

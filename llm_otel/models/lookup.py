@@ -7,14 +7,13 @@ of the map can do.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from llm_otel.clock import SystemClock, to_datetime
-from llm_otel.errors import ConfigurationError, UnknownModelError
+from llm_otel.errors import ConfigurationError, UnknownModelError, did_you_mean
 from llm_otel.models.entry import ModelCapability, ModelEntry, ModelTier
 from llm_otel.models.info import ModelInfo
 from llm_otel.models.litellm_map import has_prices, litellm_map
@@ -218,8 +217,7 @@ def _tokens(raw: Mapping[str, Any], key: str) -> int | None:
 def _unknown(name: object) -> UnknownModelError:
     """Return the error for a name that nobody knows, with the nearest names of the registry."""
     names = [entry.name for entry in default_registry().entries()]
-    near = difflib.get_close_matches(str(name).rpartition("/")[2], names, n=3)
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    hint = did_you_mean(str(name).rpartition("/")[2], names, most=3)
     return UnknownModelError(
         "model", name, f"{hint}list_models() has those that are known; register_model(...) adds one"
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 
-from llm_otel.errors import ConfigurationError, UnknownProviderError
+from llm_otel.errors import ConfigurationError, UnknownProviderError, did_you_mean
 from llm_otel.models.litellm_map import LiteLLMMap, litellm_map
 from llm_otel.models.providers import (
     PROVIDERS,
@@ -141,8 +140,7 @@ class _Resolver:
     def _nearest(self, text: str) -> str:
         """Say what would have been a provider."""
         table = {name for each in PROVIDERS for name in (each.name, *each.litellm_ids, *each.aliases)}
-        near = difflib.get_close_matches(text.lower(), sorted(table | self._map.provider_ids()), n=3, cutoff=0.8)
-        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        hint = did_you_mean(text.lower(), sorted(table | self._map.provider_ids()), most=3, cutoff=0.8)
         return f"{hint}openai, anthropic, google, ollama, or the id of any other provider of LiteLLM"
 
 
